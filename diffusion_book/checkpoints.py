@@ -1,0 +1,121 @@
+"""A trained model as one .safetensors file: the weights, and as text beside them the recipe, the seed and the scores.
+
+Nothing is pickled: reading a file runs no code of its author's. Files are written under another name and then renamed,
+so that what bears the right name is always whole.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+import diffusion_book
+from diffusion_book.denoiser import Denoiser
+from diffusion_book.errors import BookError
+from diffusion_book.recipes import Recipe, decode, encode
+
+MODEL_FORMAT = "diffusion-book model 1"
+SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass
+class ModelCard:
+    """What is known of a trained model: enough to make it again, and what it cost and scored."""
+
+    recipe: Recipe
+    seed: int
+    images: int
+    seconds: float
+    hardware: str
+    names: tuple[str, ...] = ()
+    version: str = diffusion_book.__version__
+    metrics: dict = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        return json.dumps(asdict(self) | {"recipe": encode(self.recipe)})
+
+    @classmethod
+    def from_text(cls, text: str) -> "ModelCard":
+        fields = json.loads(text)
+        return cls(**fields | {"recipe": decode(fields["recipe"]), "names": tuple(fields["names"])})
+
+
+def save_model(path: Path, net: torch.nn.Module, card: ModelCard, dtype: torch.dtype | None = None) -> None:
+    """Write the network's weights (as `dtype`, if given) and its card."""
+    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in net.state_dict().items()}
+    write(path, tensors, {"format": MODEL_FORMAT, "card": card.to_text()})
+
+
+def load_model(path: Path | str, device="cpu") -> tuple[Denoiser, ModelCard]:
+    """(denoiser, card) of a model file, or of a shipped model by its name. Raises BookError for any other file."""
+    shipped = SHIPPED / f"{path}.safetensors"
+    path = shipped if shipped.exists() and not Path(path).exists() else Path(path)
+    path = path / "model.safetensors" if path.is_dir() else path
+    tensors, metadata = read(path)
+    if metadata.get("format") != MODEL_FORMAT:
+        raise BookError(
+            f"{path} is a safetensors file, but no model of this book: train one with `diffusion-book train`"
+        )
+    card = ModelCard.from_text(metadata["card"])
+    net = card.recipe.network()
+    load_weights(net, {name: tensor.float() for name, tensor in tensors.items()}, path)
+    recipe = card.recipe
+    return Denoiser(net.to(device).eval(), recipe.schedule, recipe.prediction, recipe.sigma_data), card
+
+
+def load_weights(net: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Copy tensors into a network. Raises BookError, naming the first that does not fit."""
+    wanted = net.state_dict()
+    for name in sorted(wanted.keys() | tensors.keys()):
+        here, there = wanted.get(name), tensors.get(name)
+        if here is None or there is None or here.shape != there.shape:
+            shapes = [("nothing" if one is None else str(tuple(one.shape))) for one in (there, here)]
+            raise BookError(
+                f"{path} was made by a network of another shape: its {name} is {shapes[0]}, "
+                f"this recipe's is {shapes[1]}. Use the recipe it was trained with, or train anew into another folder"
+            )
+    net.load_state_dict(tensors)
+
+
+def write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a .safetensors file that is either whole or not there. Raises BookError if the disk refuses."""
+    data = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata
+    )
+    replace_file(Path(path), data)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write under another name, then rename. Raises BookError if the disk refuses; the old file is then untouched."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        before = "the one saved before it is untouched" if path.exists() else "nothing was written"
+        raise BookError(
+            f"could not save {path} ({error.strerror}, {len(data) / 1e6:.1f} MB wanted); {before}. Make room and go on"
+        ) from error
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """(tensors, metadata) of a .safetensors file. Raises BookError for a missing, cut or foreign file."""
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors") if "features" not in file.stem))
+        raise BookError(
+            f"there is no model at {path}: give a .safetensors file, a run's folder, or a shipped model ({names})"
+        )
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise BookError(f"{path} is not a whole .safetensors file ({error}): fetch or train it again") from error

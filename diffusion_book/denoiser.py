@@ -1,0 +1,174 @@
+"""The denoiser E[x | x_t]: everything a sampler needs to know about a model.
+
+By Tweedie's formula the best guess of the clean x is also the score, the noise and the velocity:
+
+    eps_hat = (x_t - alpha x_hat)/sigma,     score = -eps_hat/sigma,     velocity = alpha' x_hat + sigma' eps_hat.
+
+See chapter 4.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from diffusion_book.errors import BookError
+from diffusion_book.predictions import Prediction, all_finite, any_zero, expand
+from diffusion_book.schedules.base import Schedule, Time
+
+
+class PosteriorMean:
+    """Anything that answers E[x | x_t] when called with (x_t, t): a network, the exact oracle, a guided pair.
+
+    x_t is (B, ...); t is a number, or (B,) with a time for each row. Subclasses write `__call__` alone.
+    """
+
+    schedule: Schedule
+
+    def __call__(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
+        raise NotImplementedError
+
+    def given(self, cond) -> "PosteriorMean":
+        """The same denoiser with its condition bound."""
+        raise TypeError(f"{type(self).__name__} takes no condition")
+
+    def eps(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
+        """E[eps | x_t] = (x_t - alpha x_hat)/sigma. Raises BookError at sigma = 0."""
+        alpha, sigma = self.schedule(t)
+        if any_zero(sigma):
+            raise BookError(f"the noise is undefined at sigma = 0: the first usable t is {self.schedule.first_t:g}")
+        return (x_t - expand(alpha, x_t) * self(x_t, t)) / expand(sigma, x_t)
+
+    def score(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
+        """grad log p_t(x_t) = -E[eps | x_t]/sigma. Raises BookError at sigma = 0."""
+        _, sigma = self.schedule(t)
+        return -self.eps(x_t, t) / expand(sigma, x_t)
+
+    def v(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
+        """alpha eps_hat - sigma x_hat."""
+        alpha, sigma = self.schedule(t)
+        return expand(alpha, x_t) * self.eps(x_t, t) - expand(sigma, x_t) * self(x_t, t)
+
+    def velocity(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
+        """dx/dt of the probability-flow ODE: alpha' x_hat + sigma' eps_hat.
+
+        Raises BookError where a rate is infinite.
+        """
+        alpha, sigma = self.schedule(t)
+        rates = alpha_rate, sigma_rate = self.schedule.rates(t)
+        if any_zero(sigma) or not all(all_finite(rate) for rate in rates):
+            raise BookError(f"the velocity is undefined at t = {t}: the first usable t is {self.schedule.first_t:g}")
+        x_hat = self(x_t, t)
+        eps_hat = (x_t - expand(alpha, x_t) * x_hat) / expand(sigma, x_t)
+        return expand(alpha_rate, x_t) * x_hat + expand(sigma_rate, x_t) * eps_hat
+
+    def on(self, schedule: Schedule) -> "PosteriorMean":
+        """This denoiser under another schedule B, by matching the SNR.
+
+        At time t of B it is asked at t_A with logsnr_A(t_A) = logsnr_B(t), on
+        x_t sqrt(alpha_A^2 + sigma_A^2)/sqrt(alpha_B^2 + sigma_B^2): E[x | x_t] depends on x_t only up to scale.
+        A log-SNR beyond the own range is clamped to it, with one warning.
+        """
+        return OnSchedule(self, schedule)
+
+
+class FromFunction(PosteriorMean):
+    """A plain function (x_t, t) -> E[x | x_t] as a denoiser under `schedule`."""
+
+    def __init__(self, function: Callable[[torch.Tensor, Time], torch.Tensor], schedule: Schedule):
+        self.function, self.schedule = function, schedule
+
+    def __call__(self, x_t, t):
+        return self.function(x_t, t)
+
+
+class OnSchedule(PosteriorMean):
+    """See `PosteriorMean.on`."""
+
+    def __init__(self, inner: PosteriorMean, schedule: Schedule):
+        self.inner, self.schedule = inner, schedule
+        self.warned = False
+
+    def __call__(self, x_t, t):
+        alpha, sigma = self.schedule(t)
+        if not isinstance(sigma, torch.Tensor) and sigma == 0:
+            return x_t / alpha
+        own = self.inner.schedule
+        logsnr = self.schedule.logsnr(t)
+        own_t = own.inverse_logsnr(logsnr)
+        self._warn_if_clamped(own.logsnr(own_t), logsnr)
+        own_alpha, own_sigma = own(own_t)
+        scale = ((own_alpha**2 + own_sigma**2) / (alpha**2 + sigma**2)) ** 0.5
+        return self.inner(expand(scale, x_t) * x_t, own_t)
+
+    def _warn_if_clamped(self, reached, wanted):
+        reached, wanted = torch.as_tensor(reached), torch.as_tensor(wanted)
+        same = torch.isclose(reached, wanted, rtol=1e-6, atol=1e-6)
+        if not self.warned and not bool(same.all()):
+            self.warned = True
+            worst = wanted[~same].reshape(-1)[0].item()
+            warnings.warn(
+                f"the denoiser was not made for logsnr = {worst:.2f}; it is asked at the end of its own range instead",
+                stacklevel=3,
+            )
+
+    def given(self, cond):
+        return OnSchedule(self.inner.given(cond), self.schedule)
+
+
+class Denoiser(PosteriorMean):
+    """A network with the schedule and the prediction it was trained for.
+
+    net(x, t, cond) is fed x = x_t / sqrt(alpha^2 sigma_data^2 + sigma^2), which has unit variance for data of standard
+    deviation sigma_data, and t of shape (B,). It runs in its own dtype and device; the answer comes back in x_t's.
+    At sigma = 0 the answer is x_t / alpha, without a call.
+    """
+
+    def __init__(self, net: nn.Module, schedule: Schedule, prediction: Prediction, sigma_data: float = 1.0, cond=None):
+        self.net, self.schedule, self.prediction, self.sigma_data, self.cond = (
+            net,
+            schedule,
+            prediction,
+            sigma_data,
+            cond,
+        )
+        self.dtype = next((p.dtype for p in net.parameters()), None)
+
+    def given(self, cond) -> "Denoiser":
+        return Denoiser(self.net, self.schedule, self.prediction, self.sigma_data, cond)
+
+    def output(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
+        """y_hat, the bare prediction in the network's own terms. Training goes through this call."""
+        alpha, sigma = self.schedule(t)
+        input_scale = (alpha**2 * self.sigma_data**2 + sigma**2) ** -0.5
+        dtype = self.dtype or x_t.dtype
+        # in bf16 a thousand times would collapse into a few dozen: t keeps at least float32
+        t_dtype = dtype if dtype == torch.float64 else torch.float32
+        if isinstance(t, torch.Tensor):
+            times = t.to(x_t.device, t_dtype).expand(len(x_t))
+        else:
+            times = torch.full((len(x_t),), t, device=x_t.device, dtype=t_dtype)
+        return self.net((expand(input_scale, x_t) * x_t).to(dtype), times, self.cond).to(x_t.dtype)
+
+    def __call__(self, x_t, t):
+        alpha, sigma = self.schedule(t)
+        if not any_zero(sigma):
+            return self.prediction.solve_x(self.schedule, t, x_t, self.output(x_t, t))
+        if not isinstance(t, torch.Tensor) or t.ndim == 0:
+            return x_t / alpha
+        # some rows are clean already: ask the network about the others only
+        x_hat, noisy = x_t / expand(alpha, x_t), sigma > 0
+        if noisy.any():
+            x_hat[noisy] = self._rows(noisy)(x_t[noisy], t[noisy])
+        return x_hat
+
+    def _rows(self, keep: torch.Tensor) -> "Denoiser":
+        if isinstance(self.cond, dict):
+            return self.given({name: value[keep] for name, value in self.cond.items()})
+        return self.given(None if self.cond is None else self.cond[keep])
+
+
+def clipped(denoiser: PosteriorMean, low: float = -1.0, high: float = 1.0) -> PosteriorMean:
+    """The denoiser with x_hat clipped to [low, high], the range that data can have. Source: Ho et al. 2020 (code)."""
+    return FromFunction(lambda x_t, t: denoiser(x_t, t).clamp(low, high), denoiser.schedule)
