@@ -35,10 +35,13 @@ class PosteriorMean:
 
     def eps(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
         """E[eps | x_t] = (x_t - alpha x_hat)/sigma. Raises BookError at sigma = 0."""
+        return self._noise(x_t, t, self(x_t, t))
+
+    def _noise(self, x_t, t, x_hat):
         alpha, sigma = self.schedule(t)
         if any_zero(sigma):
             raise BookError(f"the noise is undefined at sigma = 0: the first usable t is {self.schedule.first_t:g}")
-        return (x_t - expand(alpha, x_t) * self(x_t, t)) / expand(sigma, x_t)
+        return (x_t - expand(alpha, x_t) * x_hat) / expand(sigma, x_t)
 
     def score(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
         """grad log p_t(x_t) = -E[eps | x_t]/sigma. Raises BookError at sigma = 0."""
@@ -48,20 +51,19 @@ class PosteriorMean:
     def v(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
         """alpha eps_hat - sigma x_hat."""
         alpha, sigma = self.schedule(t)
-        return expand(alpha, x_t) * self.eps(x_t, t) - expand(sigma, x_t) * self(x_t, t)
+        x_hat = self(x_t, t)
+        return expand(alpha, x_t) * self._noise(x_t, t, x_hat) - expand(sigma, x_t) * x_hat
 
     def velocity(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
         """dx/dt of the probability-flow ODE: alpha' x_hat + sigma' eps_hat.
 
         Raises BookError where a rate is infinite.
         """
-        alpha, sigma = self.schedule(t)
         rates = alpha_rate, sigma_rate = self.schedule.rates(t)
-        if any_zero(sigma) or not all(all_finite(rate) for rate in rates):
+        if not all(all_finite(rate) for rate in rates):
             raise BookError(f"the velocity is undefined at t = {t}: the first usable t is {self.schedule.first_t:g}")
         x_hat = self(x_t, t)
-        eps_hat = (x_t - expand(alpha, x_t) * x_hat) / expand(sigma, x_t)
-        return expand(alpha_rate, x_t) * x_hat + expand(sigma_rate, x_t) * eps_hat
+        return expand(alpha_rate, x_t) * x_hat + expand(sigma_rate, x_t) * self._noise(x_t, t, x_hat)
 
     def on(self, schedule: Schedule) -> "PosteriorMean":
         """This denoiser under another schedule B, by matching the SNR.

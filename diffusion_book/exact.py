@@ -26,9 +26,8 @@ class GaussianMixture:
     """
 
     def __init__(self, weights, means, covariances):
-        self.weights, self.means, self.covariances = (
-            as_float64(v).detach().cpu() for v in (weights, means, covariances)
-        )
+        parameters = (as_float64(value).detach().cpu() for value in (weights, means, covariances))
+        self.weights, self.means, self.covariances = parameters
         self._check()
         self.weights = self.weights / self.weights.sum()
         self.isotropic = self.covariances.ndim == 1
@@ -93,16 +92,13 @@ class GaussianMixture:
         if labels is None:
             return self.weights.log()
         labels, K = torch.as_tensor(labels).cpu().reshape(-1, 1), len(self)
-        if len(labels) not in (1, B) or labels.is_floating_point():
-            raise BookError(f"labels must be one integer or {B}, but got {len(labels)} of {labels.dtype}")
-        if not bool(((labels >= 0) & (labels <= K)).all()):
-            raise BookError(
-                f"labels must lie in 0..{K - 1}, or be {K} for no condition, but got {labels.min()}..{labels.max()}"
-            )
+        if len(labels) not in (1, B) or labels.is_floating_point() or not bool(((labels >= 0) & (labels <= K)).all()):
+            asked = f"one integer, or {B}, from 0 to {K - 1}, or {K} for no condition"
+            raise BookError(f"labels must be {asked}, but got {labels.flatten().tolist()}")
         return torch.where(labels == K, self.weights, (labels == torch.arange(K)).double()).log()
 
     def log_prob(self, x_t, alpha: Time = 1.0, sigma: Time = 0.0, labels=None) -> torch.Tensor:
-        """log p(x_t) = log sum_k w_k N(x_t; alpha mu_k, alpha^2 Sigma_k + sigma^2 I), (B,), in nats; by default log p(x)."""
+        """log p(x_t) = log sum_k w_k N(x_t; alpha mu_k, alpha^2 Sigma_k + sigma^2 I), in nats; by default log p(x)."""
         *_, log_joint = self._components(x_t, alpha, sigma, labels)
         return torch.logsumexp(log_joint, -1).to(x_t)
 
@@ -150,7 +146,7 @@ class GaussianMixture:
 
     def given(self, components) -> "GaussianMixture":
         """p(x | k in components), for one component or several: their weights, divided by their sum."""
-        k = torch.as_tensor(components).reshape(-1)
+        k = torch.as_tensor(components).cpu().reshape(-1)
         if k.is_floating_point() or not len(k) or not bool(((k >= 0) & (k < len(self))).all()):
             raise BookError(f"components are numbered 0 to {len(self) - 1}, but got {components}")
         weights = self.weights[k] if self.weights[k].sum() > 0 else torch.ones(len(k))
@@ -192,8 +188,7 @@ class GaussianMixture:
 class ExactDenoiser(PosteriorMean):
     """The mixture's E[x | x_t] under a schedule, each view by its own closed form, also at sigma = 0 and alpha = 0.
 
-    `given(labels)` binds a component to each row, K meaning none. The velocity raises BookError where the flow's own
-    field is infinite.
+    `given(labels)` binds a component to each row, K meaning none. Raises BookError where the velocity is infinite.
     """
 
     def __init__(self, mixture: GaussianMixture, schedule: Schedule, cond=None):

@@ -97,12 +97,19 @@ def _score_row(schedule, t):
     return _constant(0.0, t), -1 / sigma
 
 
+def _velocity_row(schedule, t):
+    rates = schedule.rates(t)
+    if not all(all_finite(rate) for rate in rates):
+        raise BookError(f"the velocity of x_t is infinite at t = {t}: the first usable t is {schedule.first_t:g}")
+    return rates
+
+
 # Sources: eps, Ho et al. 2020, eq. 12; x and v, Salimans & Ho 2022, section 4; velocity, Lipman et al. 2023, eq. 23;
 # score, Song & Ermon 2019, eq. 5.
 X = Prediction("x", lambda schedule, t: (_constant(1.0, t), _constant(0.0, t)))
 EPS = Prediction("eps", lambda schedule, t: (_constant(0.0, t), _constant(1.0, t)), needs_signal=True)
 V = Prediction("v", _v_row)
-VELOCITY = Prediction("velocity", lambda schedule, t: schedule.rates(t))
+VELOCITY = Prediction("velocity", _velocity_row)
 SCORE = Prediction("score", _score_row, needs_signal=True)
 
 
@@ -122,8 +129,13 @@ def edm(sigma_data: float = 0.5) -> Prediction:
 
 
 def loss_scale(prediction: Prediction, schedule: Schedule, t: Time) -> Time:
-    """(a - b alpha/sigma)^2, the factor in |y_hat - y|^2 = (a - b alpha/sigma)^2 |x_hat - x|^2."""
+    """(a - b alpha/sigma)^2, the factor in |y_hat - y|^2 = (a - b alpha/sigma)^2 |x_hat - x|^2.
+
+    Raises BookError at sigma = 0.
+    """
     (alpha, sigma), (a, b) = schedule(t), prediction.row(schedule, t)
+    if any_zero(sigma):
+        raise BookError(f"nothing is left to predict at sigma = 0: the first usable t is {schedule.first_t:g}")
     return (a - b * alpha / sigma) ** 2
 
 

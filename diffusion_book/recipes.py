@@ -40,6 +40,16 @@ class Recipe:
     flip: bool = False
     bf16: bool = True
     steps: int = 20
+    image_size: int = 28
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (C, H, W) of an image, (D,) of a point."""
+        return (
+            (self.net.dim,)
+            if isinstance(self.net, MLPConfig)
+            else (self.net.channels, self.image_size, self.image_size)
+        )
 
     def network(self) -> torch.nn.Module:
         """A new network of this recipe's shape, with random weights."""
@@ -51,25 +61,64 @@ class Recipe:
 
 
 _FASHION = UNetConfig(channels=1, classes=10, patch=2, widths=(96, 128), blocks=2, attention=(1,), embedding=128)
-_CIFAR = UNetConfig(
-    channels=3, classes=10, widths=(128, 256, 256), blocks=3, attention=(1,), embedding=512, dropout=0.1
+_FASHION_LARGE = UNetConfig(
+    channels=1, classes=10, widths=(64, 128, 256), blocks=2, attention=(1, 2), embedding=256, dropout=0.1
 )
+_COLOUR = UNetConfig(channels=3, patch=2, widths=(96, 128, 192), blocks=2, attention=(2,), embedding=128)
+_COLOUR_LARGE = UNetConfig(channels=3, widths=(128, 256, 256), blocks=3, attention=(1, 2), embedding=512, dropout=0.1)
 
 POINTS = Recipe(
     "points",
     "laptop",
     "points",
     MLPConfig(),
-    images=400_000,
+    images=1_000_000,
     batch=512,
     times=Uniform(),
     bf16=False,
     learning_rate=3e-3,
 )
 FASHION = Recipe("fashion", "laptop", "fashion", _FASHION, images=60_000, learning_rate=2e-3, sigma_data=0.7)
+FASHION_GPU = Recipe(
+    "fashion", "gpu", "fashion-full", _FASHION_LARGE, images=20_000_000, batch=512, sigma_data=0.7, ema=0.9998
+)
+CIFAR = Recipe(
+    "cifar10",
+    "laptop",
+    "cifar10",
+    replace(_COLOUR, classes=10),
+    images=40_000,
+    learning_rate=2e-3,
+    sigma_data=0.5,
+    flip=True,
+    image_size=32,
+)
+CIFAR_GPU = replace(
+    CIFAR,
+    size="gpu",
+    net=replace(_COLOUR_LARGE, classes=10),
+    images=50_000_000,
+    batch=512,
+    learning_rate=5e-4,
+    ema=0.9999,
+)
+FOLDER = Recipe("folder", "laptop", "folder", _COLOUR, images=40_000, learning_rate=2e-3, sigma_data=0.5, image_size=32)
+FOLDER_GPU = replace(
+    FOLDER, size="gpu", net=_COLOUR_LARGE, images=20_000_000, batch=256, learning_rate=5e-4, ema=0.9999, image_size=64
+)
 
-RECIPES: tuple[Recipe, ...] = (POINTS, FASHION)
-SIZES = ("laptop", "gpu")
+RECIPES: tuple[Recipe, ...] = (
+    POINTS,
+    replace(POINTS, size="gpu", net=MLPConfig(width=512, depth=5), images=20_000_000, batch=4096, ema=0.9998),
+    FASHION,
+    FASHION_GPU,
+    replace(FASHION, name="fashion-unconditional", net=replace(_FASHION, classes=0)),
+    replace(FASHION_GPU, name="fashion-unconditional", net=replace(_FASHION_LARGE, classes=0)),
+    CIFAR,
+    CIFAR_GPU,
+    FOLDER,
+    FOLDER_GPU,
+)
 
 
 def find(name: str, size: str = "laptop") -> Recipe:

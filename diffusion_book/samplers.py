@@ -26,7 +26,7 @@ def prior(schedule: Schedule, noise: Callable[[], torch.Tensor], t: float = 1.0)
 def trajectory(denoiser: PosteriorMean, x: torch.Tensor, times, step: Step, noise=None) -> Iterator[tuple]:
     """Walk x from times[0] down to times[-1]; after each step yield (s, x_s, x_hat), with the last x_hat it was told.
 
-    Raises BookError for times that do not fall strictly within [0, 1], and for a step that draws noise if there is none.
+    Raises BookError for times that do not fall strictly within [0, 1], and if a step draws noise where none is given.
     """
     times = [float(t) for t in times]
     if len(times) < 2 or any(t <= s for t, s in zip(times, times[1:], strict=False)) or times[0] > 1 or times[-1] < 0:

@@ -247,7 +247,7 @@ class Run:
             )
         if setting != self._setting():
             warnings.warn(
-                f"this run began on ({setting}) and goes on with ({self._setting()}): it will not end bit for bit the same",
+                f"this run began on ({setting}), now it is ({self._setting()}): it will not end bit for bit the same",
                 stacklevel=4,
             )
 

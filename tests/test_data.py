@@ -338,7 +338,7 @@ def test_full_set_without_any_route_says_what_to_do(tiny_fashion, cache, tmp_pat
         fashion_mnist(full=True)
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("debian", "holds other bytes", "is not there", "127.0.0.1:9", "apt install", "full=False"):
+    for part in ("debian", "holds other bytes", "is not there", ":9", "be reached", "apt install", "full=False"):
         assert part in message
 
 
@@ -624,7 +624,7 @@ def test_folders_without_a_usable_image_say_what_to_do(tmp_path):
         image_folder(tmp_path, 8)
     for i in range(5):
         (tmp_path / f"{i}.png").write_text("words")
-    with pytest.raises(BookError, match=r"none of the 5 files .*0\.png: not an image.*and 2 more.*Put images"):
+    with pytest.raises(BookError, match=r"none of the files in .*0\.png: not an image.*and 2 more.*Put images"):
         image_folder(tmp_path, 8)
     with pytest.raises(BookError, match="is not there; expected a folder"):
         image_folder(tmp_path / "nowhere", 8)

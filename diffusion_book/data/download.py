@@ -20,10 +20,13 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
     written beside its place and moved when complete, so that an interrupted download is never mistaken for a file.
     """
     import pooch
+    import requests
 
     name = url.rsplit("/", 1)[-1]
     try:
         return Path(pooch.retrieve(url, known_hash=f"md5:{md5}", fname=name, path=folder, progressbar=True))
+    except requests.ConnectionError as error:
+        raise BookError(f"{url} cannot be reached (is there a network connection?).") from error
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
         reason = " ".join(str(error).split())
         raise BookError(f"{url} could not be downloaded to {folder} ({type(error).__name__}: {reason}).") from error

@@ -99,7 +99,7 @@ def found_nothing(root: Path, skipped: list[tuple[str, str]]) -> str:
         return f"no image was found in {root} or its sub-folders."
     first = "; ".join(f"{name}: {why}" for name, why in skipped[:3])
     more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"none of the {len(skipped)} files in {root} could be used ({first}{more})."
+    return f"none of the files in {root} could be used ({first}{more})."
 
 
 def classes(names: list[str]) -> tuple[torch.Tensor | None, tuple[str, ...]]:

@@ -34,7 +34,7 @@ def cosine(steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999) ->
 
 
 def sigmoid(steps: int = 1000, start: float = 1e-4, end: float = 0.02, width: float = 6.0) -> torch.Tensor:
-    """An S between two betas: start + (end - start) sigmoid(u), u from -width to width. Source: Xu et al. 2022, code."""
+    """An S between two betas: start + (end - start) sigmoid(u), -width <= u <= width. Source: Xu et al. 2022, code."""
     u = torch.linspace(-width, width, steps, dtype=torch.float64)
     return start + (end - start) * torch.sigmoid(u)
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
+from diffusion_book.errors import BookError
 from diffusion_book.schedules.base import Schedule, Time, as_float64
+
+
+def _check(schedule, holds: bool, wanted: str) -> None:
+    """Parameters out of range would become NaN further on."""
+    if not holds:
+        raise BookError(f"{type(schedule).__name__} needs {wanted}, but is {schedule}")
 
 
 def _quadratic_root(B, beta_min, beta_max):
@@ -30,6 +37,9 @@ class VP(Schedule):
 
     beta_min: float = 0.1
     beta_max: float = 20.0
+
+    def __post_init__(self):
+        _check(self, self.beta_min > 0 and self.beta_max > 0, "positive betas")
 
     def beta(self, t):
         return self.beta_min + (self.beta_max - self.beta_min) * t
@@ -108,6 +118,9 @@ class VE(Schedule):
     sigma_min: float = 0.01
     sigma_max: float = 50.0
 
+    def __post_init__(self):
+        _check(self, 0 < self.sigma_min < self.sigma_max, "0 < sigma_min < sigma_max")
+
     def curves(self, t):
         sigma = self.sigma_min * (self.sigma_max / self.sigma_min) ** t
         return torch.ones_like(t), torch.where(t == 0, torch.zeros_like(t), sigma)
@@ -130,6 +143,9 @@ class EDM(Schedule):
 
     sigma_max: float = 80.0
 
+    def __post_init__(self):
+        _check(self, self.sigma_max > 0, "a positive sigma_max")
+
     def curves(self, t):
         return torch.ones_like(t), self.sigma_max * t
 
@@ -150,6 +166,9 @@ class SubVP(Schedule):
 
     beta_min: float = 0.1
     beta_max: float = 20.0
+
+    def __post_init__(self):
+        _check(self, self.beta_min > 0 and self.beta_max > 0, "positive betas")
 
     def integral(self, t):
         return self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2

@@ -16,8 +16,8 @@ class Shifted(Schedule):
     """The schedule `base` run on another clock, so that its log-SNR is lower by 2 log(factor) at every t.
 
     (alpha, sigma)(t) = base(t'), with t' from logsnr_base(t') = logsnr_base(t) - 2 log(factor). On the linear path this
-    is t' = factor t / (1 + (factor - 1) t), the shift of Stable Diffusion 3. Where base ends above the wanted log-SNR,
-    t' stays at 1. A chain is shifted with `betas.shifted` instead, which makes it a new chain.
+    is t' = factor t / (1 + (factor - 1) t), the shift of Stable Diffusion 3. Where base cannot show the wanted log-SNR,
+    t' stays at the end of its range. A chain is shifted with `betas.shifted` instead, which makes it a new chain.
     Source: Hoogeboom et al. 2023, section 3.1; Esser et al. 2024, eq. 23. See chapter 1.
     """
 
@@ -36,8 +36,14 @@ class Shifted(Schedule):
     def last_t(self):
         return self.base.last_t
 
+    def _evaluate(self, curve, t):  # the base decides whether its values may be remembered
+        return self.base._evaluate(curve, t)
+
+    def _wanted(self, t):
+        return self.base._logsnr(t) - 2 * math.log(self.factor)
+
     def _inner(self, t):
-        return self.base.inverse_logsnr(self.base._logsnr(t) - 2 * math.log(self.factor))
+        return self.base.inverse_logsnr(self._wanted(t))
 
     def curves(self, t):
         return self.base.curves(self._inner(t))
@@ -48,6 +54,10 @@ class Shifted(Schedule):
         rate = self._inner_rate(t, inner)
         return alpha_rate * rate, sigma_rate * rate
 
+    def _diffusion(self, t):
+        inner = self._inner(t)
+        return self.base._diffusion(inner) * self._inner_rate(t, inner).sqrt()
+
     def _inner_rate(self, t, inner):
         """dt'/dt, from sigma/alpha at t' being factor times sigma/alpha at t."""
         (alpha, sigma), (inner_alpha, inner_sigma) = self.base.curves(t), self.base.curves(inner)
@@ -56,8 +66,9 @@ class Shifted(Schedule):
         turn = self._turn(t) / self._turn(inner)
         # both infinite only at t = 0, where sigma begins like sqrt(t): the ratio of the two is then the factor
         turn = torch.where(turn.isnan(), self.factor, turn)
-        rate = self.factor * turn * gain
-        return torch.where((inner == 1) & (t < 1), torch.zeros_like(rate), rate)
+        # where base cannot show the wanted log-SNR, t' stands still at the end of its range
+        missed = self.base._logsnr(inner) - self._wanted(t)
+        return torch.where(missed.abs() > 1e-6, 0.0, self.factor * turn * gain)
 
     def _turn(self, t):
         alpha, sigma = self.base.curves(t)

@@ -1,0 +1,43 @@
+# Every target does its own set-up: a .venv with the pinned versions.
+PYTHON ?= python3
+BIN = .venv/bin
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-all mutants calibrate bench lint clean
+
+.venv/.core: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the package and its pinned dependencies into .venv"
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/.test: .venv/.core
+	$(INSTALL) -e ".[test]"
+	@touch $@
+
+demo: .venv/.core
+	$(BIN)/diffusion-book demo
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python scripts/mutants.py
+	$(BIN)/python scripts/calibrate.py --check
+
+mutants: .venv/.test
+	$(BIN)/python scripts/mutants.py
+
+calibrate: .venv/.core
+	$(BIN)/python scripts/calibrate.py
+
+bench: .venv/.core
+	$(BIN)/python benchmarks/bench.py
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

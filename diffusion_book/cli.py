@@ -1,0 +1,158 @@
+"""The command line: `diffusion-book demo | train | sample | evaluate | recipes`."""
+
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from diffusion_book.errors import BookError
+
+Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral", "euler_maruyama"]
+
+
+@dataclass
+class Common:
+    """Flags that every command understands in the same sense."""
+
+    out: Path | None = None
+    """Where to write: a folder for `demo` and `train`, a .png for `sample`, a .json for `evaluate`."""
+    steps: int | None = None
+    """Sampling steps; the recipe's own number if left out."""
+    seed: int = 0
+    """Sample i depends on (seed, i) only; a training run on the seed and the number of images seen."""
+    label: str | None = None
+    """A class, by name or number ("sneaker", "7"), or "none" for the unconditional model. All classes if left out."""
+    n: int | None = None
+    """How many samples."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, mps. The GPU is used if there is one."""
+
+
+@dataclass
+class Demo(Common):
+    """Train on real photographs of clothes for about two minutes, sample, measure, and say what was made.
+
+    Writes model.safetensors, samples.png, loss.png and summary.json to runs/demo, in place of an earlier demo's.
+    """
+
+    def run(self) -> None:
+        from diffusion_book.demo import demo
+
+        demo(self)
+
+
+@dataclass
+class Train(Common):
+    """Train a recipe. `diffusion-book recipes` lists them with their cost.
+
+    Examples:
+      diffusion-book train fashion --out runs/fashion
+      diffusion-book train points --data moons
+      diffusion-book train folder --data ~/photos --images 200000
+    """
+
+    recipe: Positional[str] = "fashion"
+    """The recipe's name."""
+    size: str = "laptop"
+    """laptop or gpu (some recipes have more: see `diffusion-book recipes`)."""
+    data: str | None = None
+    """For `folder`: your images. For `points`: which set (moons, spirals, ...)."""
+    images: int | None = None
+    """Training images in all, each repetition counted; the recipe's own number if left out."""
+    batch: int | None = None
+    """Images a step."""
+    resume: bool = False
+    """Go on from the last checkpoint in --out."""
+    overwrite: bool = False
+    """Replace the run that is in --out."""
+
+    def run(self) -> None:
+        from diffusion_book.commands import train
+
+        train(self)
+
+
+@dataclass
+class Sample(Common):
+    """Make pictures with a trained model: a shipped one by name, a run's folder, or a .safetensors file.
+
+    Example: diffusion-book sample fashion --label sneaker --steps 20 --out sneakers.png
+    """
+
+    model: Positional[str] = "fashion"
+    """A shipped model's name, a run's folder, or a file."""
+    sampler: Sampler = "dpmpp_2m"
+    """Which solver takes the steps (chapter 7 compares them)."""
+    eta: float = 0.0
+    """For ddim and euler_maruyama: how much fresh noise (0 none, 1 the full SDE)."""
+    overwrite: bool = False
+    """Replace the picture that is at --out."""
+
+    def run(self) -> None:
+        from diffusion_book.commands import sample
+
+        sample(self)
+
+
+@dataclass
+class Evaluate(Common):
+    """Measure a model against real images: Frechet and kernel distance, precision, recall, beside real data's own."""
+
+    model: Positional[str] = "fashion"
+    """A shipped model's name, a run's folder, or a file."""
+    sampler: Sampler = "dpmpp_2m"
+    """Which solver takes the steps."""
+    eta: float = 0.0
+    """For ddim and euler_maruyama: how much fresh noise."""
+    overwrite: bool = False
+    """Replace the file that is at --out."""
+
+    def run(self) -> None:
+        from diffusion_book.commands import evaluate
+
+        evaluate(self)
+
+
+@dataclass
+class Recipes:
+    """List the recipes: what each trains, on what, and at what cost."""
+
+    def run(self) -> None:
+        from diffusion_book.commands import recipes
+
+        recipes()
+
+
+Command = (
+    Annotated[Demo, arg(name="demo")]
+    | Annotated[Train, arg(name="train")]
+    | Annotated[Sample, arg(name="sample")]
+    | Annotated[Evaluate, arg(name="evaluate")]
+    | Annotated[Recipes, arg(name="recipes")]
+)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Parse, run, and turn an error that is meant for the reader into one line and exit code 2."""
+    warnings.showwarning = lambda message, *rest: print(f"note: {message}", file=sys.stderr)
+    try:
+        tyro.cli(
+            Command,
+            prog="diffusion-book",
+            description="Train, sample and measure the models of the diffusion book.",
+            args=args,
+        ).run()
+    except BookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nstopped. A training run goes on from its last checkpoint with --resume.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

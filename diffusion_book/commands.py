@@ -1,0 +1,273 @@
+"""What the commands of `cli` do. Kept apart so that `diffusion-book --help` answers before torch is imported."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from diffusion_book import grids, hardware, metrics, plots, samplers
+from diffusion_book import recipes as recipe_book
+from diffusion_book.checkpoints import load_model
+from diffusion_book.data import fashion_mnist
+from diffusion_book.data.images import ImageSet, to_bytes
+from diffusion_book.errors import BookError
+from diffusion_book.generation import generate
+from diffusion_book.recipes import Recipe
+from diffusion_book.training import Run, remove_run
+
+# ---------------------------------------------------------------------------------------- training
+
+
+def train(args) -> None:
+    device = hardware.choose(args.device)
+    recipe, data = prepare(args.recipe, args.size, args.data)
+    recipe = recipe_book.resized(recipe, args.images, args.batch)
+    labels = chosen_labels(args.label, recipe, names_of(data), args.n or 40)  # a wrong label is found before training
+    if args.steps is not None:
+        recipe = replace(recipe, steps=checked_steps(args.steps))
+    folder = Path(args.out or f"runs/{recipe.name}-{recipe.size}")
+    if args.resume and args.overwrite:
+        raise BookError("--resume goes on with a run and --overwrite deletes it: choose one of them")
+    if args.overwrite:
+        remove_run(folder)
+    if args.resume and not (folder / "state.safetensors").exists():
+        print(f"{folder} holds no checkpoint yet: starting from the beginning")
+    run = new_run(recipe, data, folder, seed=args.seed, device=device, resume=args.resume)
+    print(
+        f"{recipe.name} ({recipe.size}): {parameters(run.net):,} parameters, {recipe.images:,} images, {hardware.describe(device)}"
+    )
+    if run.seen:
+        print(f"going on from {run.seen:,} images")
+    for progress in with_bar(run):
+        if progress.saved and run.accelerator.is_main_process:
+            preview(run, labels, args.n or 40, folder / "samples" / f"{progress.images:09d}.png")
+    if run.accelerator.is_main_process:
+        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        plots.loss_figure(rows).savefig(folder / "loss.png", dpi=150)
+        print(f"done: {folder / 'model.safetensors'} after {run.seconds:.0f} s of training. Sample it with")
+        print(f"  diffusion-book sample {folder}")
+
+
+def prepare(name: str, size: str, source: str | None) -> tuple[Recipe, "ImageSet | torch.Tensor"]:
+    """The recipe and its data, fitted to each other. Raises BookError where they do not fit."""
+    recipe = recipe_book.find(name, size)
+    if source is not None and recipe.data not in ("folder", "points"):
+        raise BookError(f"the recipe {name} brings its own data; --data belongs to the recipes folder and points")
+    if recipe.data == "points":
+        from diffusion_book.data.points import POINT_SETS
+
+        if source is not None and source not in POINT_SETS:
+            raise BookError(f"there is no point set {source!r}: choose one of {', '.join(POINT_SETS)}")
+        return recipe, POINT_SETS[source or "moons"](100_000, seed=0)
+    if recipe.data == "cifar10":
+        from diffusion_book.data.cifar10 import cifar10
+
+        return recipe, cifar10("train")
+    if recipe.data == "folder":
+        from diffusion_book.data.folder import image_folder
+
+        if source is None:
+            raise BookError("say where your images are: diffusion-book train folder --data PATH")
+        images, skipped = image_folder(source, recipe.image_size, recipe.net.channels)
+        for file, reason in skipped:
+            print(f"skipped {file}: {reason}")
+        print(f"{len(images):,} images from {source}, {len(skipped)} skipped")
+        return replace(recipe, net=replace(recipe.net, classes=images.classes)), images
+    return recipe, fashion_mnist("train", full=recipe.data == "fashion-full")
+
+
+def new_run(recipe: Recipe, data, folder: Path, **options) -> Run:
+    """A `Run` on an ImageSet or on bare points."""
+    if isinstance(data, torch.Tensor):
+        return Run(recipe, data, None, folder, **options)
+    return Run(recipe, data.images, data.labels, folder, names=data.names, **options)
+
+
+def with_bar(run: Run):
+    """The run's progress, with a bar that counts images and shows the loss."""
+    with tqdm(total=run.recipe.images, initial=run.seen, unit=" images", desc="training", smoothing=0.1) as bar:
+        for progress in run:
+            bar.set_postfix(loss=f"{progress.loss:.4f}")
+            bar.update(progress.images - bar.n)
+            yield progress
+
+
+def preview(run: Run, labels, n: int, path: Path) -> None:
+    """A grid of samples of the averaged weights, as they are now."""
+    plots.save_samples(draw(run.denoiser, run.recipe, n, labels, device=run.device, bf16=run.recipe.bf16), path)
+
+
+# ---------------------------------------------------------------------------------------- sampling
+
+
+STEPS = {
+    "dpmpp_2m": lambda eta: samplers.dpmpp_2m,
+    "heun": lambda eta: samplers.heun,
+    "heun_t": lambda eta: samplers.heun_t,
+    "euler_t": lambda eta: samplers.euler_t,
+    "ddim": samplers.ddim,
+    "ancestral": lambda eta: samplers.ancestral,
+    "euler_maruyama": samplers.euler_maruyama,
+}
+
+
+def sample(args) -> None:
+    device = hardware.choose(args.device)
+    denoiser, card = load_model(args.model, device)
+    n = 40 if args.n is None else args.n
+    labels = chosen_labels(args.label, card.recipe, card.names, n)
+    path = Path(args.out or f"{Path(args.model).name}.png")
+    refuse_existing(path, args.overwrite)
+    images = draw(
+        denoiser, card.recipe, n, labels, args.steps, args.sampler, args.eta, args.seed, device, progress=True
+    )
+    plots.save_samples(images, path)
+    print(f"wrote {path}: {n} samples, {args.steps or card.recipe.steps} steps of {args.sampler}, seed {args.seed}")
+
+
+def draw(
+    denoiser, recipe: Recipe, n, labels=None, steps=None, sampler="dpmpp_2m", eta=0.0, seed=0, device="cpu", **options
+):
+    """n samples with a recipe's model: `generate` with the recipe's shape, grid and number of steps."""
+    exact_on_every_device()
+    step, times = (
+        STEPS[sampler](eta),
+        time_grid(recipe, checked_steps(recipe.steps if steps is None else steps), sampler),
+    )
+    return generate(denoiser, recipe.shape, n, times, step, labels=labels, seed=seed, device=device, **options)
+
+
+def time_grid(recipe: Recipe, steps: int, sampler: str) -> torch.Tensor:
+    """Equal steps in t, from the first time at which this solver can start."""
+    needs_ratio = sampler in ("heun", "euler_maruyama") or recipe.prediction.needs_signal
+    return grids.uniform(steps, start=recipe.schedule.last_t if needs_ratio else 1.0)
+
+
+def checked_steps(steps: int) -> int:
+    if steps < 1:
+        raise BookError(f"a sampler needs at least 1 step, but got --steps {steps}")
+    return steps
+
+
+def exact_on_every_device() -> None:
+    """Full float32 on the GPU too: with TF32 it would differ from the CPU by more than a grey level."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def chosen_labels(label: str | None, recipe: Recipe, names: tuple[str, ...], n: int) -> torch.Tensor | None:
+    """n labels: all classes in turn, or the one that was asked for by name, part of a name, or number."""
+    classes = recipe.net.classes
+    if classes == 0:
+        if label not in (None, "none"):
+            raise BookError(f"this model knows no classes, so --label {label} means nothing to it: leave it out")
+        return None
+    if label is None:
+        return torch.arange(n) % classes
+    if label == "none":
+        return torch.full((n,), classes)
+    listed = ", ".join(f"{i} {name}" for i, name in enumerate(names)) or f"0 to {classes - 1}"
+    if label.lstrip("-").isdigit():
+        matches = [int(label)] if 0 <= int(label) < classes else []
+    else:
+        wanted = label.lower()
+        lower = [name.lower() for name in names]
+        matches = [i for i, name in enumerate(lower) if name == wanted] or [
+            i for i, name in enumerate(lower) if wanted in name
+        ]
+    if len(matches) != 1:
+        many = "fits several classes" if matches else "is no class of this model"
+        raise BookError(f"the label {label!r} {many}: choose one of {listed}, or none")
+    return torch.full((n,), matches[0])
+
+
+# ---------------------------------------------------------------------------------------- measuring
+
+
+def evaluate(args) -> None:
+    device = hardware.choose(args.device)
+    denoiser, card = load_model(args.model, device)
+    n = 2000 if args.n is None else args.n
+    labels = chosen_labels(args.label, card.recipe, card.names, n)
+    if args.out:
+        refuse_existing(Path(args.out), args.overwrite)
+    if card.recipe.data == "points":
+        scores = measure_points(
+            draw(denoiser, card.recipe, n, labels, args.steps, args.sampler, args.eta, args.seed, device)
+        )
+    elif card.recipe.shape == (1, 28, 28):
+        images = draw(
+            denoiser, card.recipe, n, labels, args.steps, args.sampler, args.eta, args.seed, device, progress=True
+        )
+        scores = measure_images(to_bytes(images), args.label)
+    else:
+        raise BookError(
+            f"the shipped feature network knows grey 28x28 images only, this model makes {card.recipe.shape}"
+        )
+    for name, figures in scores.items():
+        print(f"{name:>12}  " + "  ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+    if args.out:
+        Path(args.out).write_text(json.dumps(scores, indent=2) + "\n")
+        print(f"wrote {args.out}")
+
+
+def measure_images(images: torch.Tensor, label: str | None = None) -> dict[str, dict[str, float]]:
+    """The figures of the samples and, for the same number of real test images, their floor."""
+    if len(images) < 20:
+        raise BookError(f"a distance between distributions needs at least 20 samples, but got {len(images)}")
+    train, test = fashion_mnist("train"), fashion_mnist("test")
+    stored = metrics.reference()
+    if label is not None and label != "none":
+        chosen = int(chosen_labels(label, recipe_book.FASHION, train.names, 1))
+        train, test = (
+            ImageSet(s.images[s.labels == chosen], s.labels[s.labels == chosen], s.names) for s in (train, test)
+        )
+        stored = metrics.moments(metrics.features(train.images))
+    real = train.images[: len(images)]
+    return {
+        "samples": metrics.judge(images, real, stored),
+        "real test": metrics.judge(test.images[: len(images)], real, stored),
+    }
+
+
+def measure_points(points: torch.Tensor, name: str = "moons") -> dict[str, dict[str, float]]:
+    from diffusion_book.data.points import POINT_SETS
+
+    data, again = (POINT_SETS[name](len(points), seed=seed) for seed in (1, 2))
+
+    def figures(a):
+        return {
+            "energy": metrics.energy_distance(a, data),
+            "sliced_wasserstein": metrics.sliced_wasserstein(a, data),
+            "samples": len(a),
+        }
+
+    return {"samples": figures(points), "real": figures(again)}
+
+
+# ---------------------------------------------------------------------------------------- listing
+
+
+def recipes() -> None:
+    print(f"{'name':<22}{'size':<8}{'data':<14}{'parameters':>12}{'images':>13}{'batch':>7}   predicts")
+    for recipe in recipe_book.RECIPES:
+        count = parameters(recipe.network())
+        print(
+            f"{recipe.name:<22}{recipe.size:<8}{recipe.data:<14}{count:>12,}{recipe.images:>13,}{recipe.batch:>7}   "
+            f"{recipe.prediction.name} on {type(recipe.schedule).__name__}"
+        )
+    print("\nTrain one with `diffusion-book train NAME --size SIZE`. An image that is shown twice counts twice.")
+
+
+def parameters(net: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def names_of(data) -> tuple[str, ...]:
+    return data.names if isinstance(data, ImageSet) else ()
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise BookError(f"{path} exists already: choose another --out, or replace it with --overwrite")

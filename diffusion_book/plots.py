@@ -1,0 +1,123 @@
+"""Pictures: grids of images, films of the denoising, loss curves, points. One set of colours for the whole book."""
+
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from diffusion_book.data.images import to_bytes
+from diffusion_book.errors import BookError
+
+# Okabe & Ito's colour-blind-safe set. Exact truth is always dashed black.
+DATA, NOISE, MODEL, EXACT = "#0072B2", "#E69F00", "#009E73", "#000000"
+
+
+def grid(images: torch.Tensor, columns: int = 10, gutter: int = 1) -> torch.Tensor:
+    """uint8 images (N, C, H, W) side by side, row by row, as one (C, rows, columns) picture with thin light gutters."""
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    canvas = torch.full(
+        (channels, rows * (height + gutter) + gutter, columns * (width + gutter) + gutter), 200, dtype=torch.uint8
+    )
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + gutter) + gutter, (i % columns) * (width + gutter) + gutter
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas
+
+
+def to_image(picture: torch.Tensor, scale: int = 1) -> Image.Image:
+    """A uint8 picture (C, H, W) as a PIL image, each pixel a crisp square of side `scale`."""
+    array = picture.permute(1, 2, 0).numpy() if len(picture) == 3 else picture[0].numpy()
+    image = Image.fromarray(array)
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def save_samples(samples: torch.Tensor, path: Path, columns: int = 10) -> None:
+    """Images (N, C, H, W) in [-1, 1] as a crisp grid, points (N, 2) as a scatter plot. Raises BookError on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if samples.ndim == 4:
+            picture = grid(to_bytes(samples), min(columns, len(samples)))
+            to_image(picture, scale=max(1, 640 // picture.shape[2])).save(path)
+        else:
+            points_figure({"samples": samples}).savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise BookError(
+            f"could not write the picture {path} ({error}): give a name that ends in .png, in a folder with room"
+        ) from error
+
+
+def points_figure(sets: dict[str, torch.Tensor]) -> Figure:
+    """Scatter plots of points (N, 2), one panel a set, on common axes."""
+    figure = Figure(figsize=(4 * len(sets), 4), layout="constrained")
+    axes = figure.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
+    for axis, (title, points), colour in zip(axes, sets.items(), (DATA, MODEL, NOISE) * len(sets), strict=False):
+        axis.plot(*points.T.numpy(), ".", markersize=2, alpha=0.5, color=colour if len(sets) > 1 else MODEL)
+        axis.set(title=f"{title} ({len(points):,})", xlabel="first coordinate", aspect="equal")
+    axes[0].set_ylabel("second coordinate")
+    return figure
+
+
+def loss_figure(rows: list[dict], title: str = "Training loss") -> Figure:
+    """The logged loss against images seen: each entry as a dot, their running mean as a line."""
+    images, losses = [row["images"] for row in rows], [row["loss"] for row in rows]
+    smooth, mean = [], None
+    for loss in losses:
+        mean = loss if mean is None else mean + (loss - mean) * 0.15
+        smooth.append(mean)
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(images, losses, ".", color=MODEL, alpha=0.35, markersize=4)
+    axis.plot(images, smooth, color=MODEL)
+    axis.annotate("running mean", (images[-1], smooth[-1]), (0, 8), textcoords="offset points", ha="right", color=MODEL)
+    axis.set(title=title, xlabel="training images seen", ylabel="mean squared error of the prediction", yscale="log")
+    axis.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.yaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+    axis.yaxis.set_minor_formatter(matplotlib.ticker.ScalarFormatter())
+    axis.grid(alpha=0.2)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    return figure
+
+
+def demo_figure(
+    panels: dict[str, torch.Tensor], film: torch.Tensor, film_times: list[float], names: tuple[str, ...]
+) -> Figure:
+    """The demo's picture: one grid of samples a panel (a column for each class), below them a strip of the denoising.
+
+    panels: title -> images (rows * classes, C, H, W) in [-1, 1], class by class along a row; film: (frames, C, H, W).
+    """
+    figure = Figure(figsize=(6.2 * len(panels), 7.4), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[4.6, 1])
+    axes = top.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, samples) in zip(axes, panels.items(), strict=True):
+        picture = grid(to_bytes(samples), len(names))
+        axis.imshow(
+            picture[0] if len(picture) == 1 else picture.permute(1, 2, 0),
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            interpolation="nearest",
+        )
+        step = picture.shape[2] / len(names)
+        axis.set_xticks(
+            [step * (i + 0.5) for i in range(len(names))], names, rotation=40, ha="right", rotation_mode="anchor"
+        )
+        axis.set_yticks([])
+        axis.set_title(title)
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+    axis = bottom.subplots()
+    strip = grid(to_bytes(film), len(film))
+    axis.imshow(
+        strip[0] if len(strip) == 1 else strip.permute(1, 2, 0), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+    )
+    step = strip.shape[2] / len(film)
+    axis.set_xticks([step * (i + 0.5) for i in range(len(film))], [f"{t:.2f}" for t in film_times])
+    axis.set_yticks([])
+    axis.set(title="One sample on its way from noise to picture", xlabel="time t (1 is pure noise, 0 is data)")
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return figure
