@@ -35,9 +35,8 @@ def train(args) -> None:
     if args.resume and not (folder / "state.safetensors").exists():
         print(f"{folder} holds no checkpoint yet: starting from the beginning")
     run = new_run(recipe, data, folder, seed=args.seed, device=device, resume=args.resume)
-    print(
-        f"{recipe.name} ({recipe.size}): {parameters(run.net):,} parameters, {recipe.images:,} images, {hardware.describe(device)}"
-    )
+    print(f"{recipe.name} ({recipe.size}): {parameters(run.net):,} parameters, {recipe.images:,} training images")
+    print(f"on {hardware.describe(device)}, into {folder}")
     if run.seen:
         print(f"going on from {run.seen:,} images")
     for progress in with_bar(run):
@@ -132,6 +131,8 @@ def draw(
 ):
     """n samples with a recipe's model: `generate` with the recipe's shape, grid and number of steps."""
     exact_on_every_device()
+    if eta and sampler not in ("ddim", "euler_maruyama"):
+        raise BookError(f"{sampler} has no eta: leave --eta out, or choose --sampler ddim or euler_maruyama")
     step, times = (
         STEPS[sampler](eta),
         time_grid(recipe, checked_steps(recipe.steps if steps is None else steps), sampler),

@@ -186,6 +186,9 @@ def decode(value):
 
 
 def resized(recipe: Recipe, images: int | None = None, batch: int | None = None) -> Recipe:
-    """The recipe with another length or batch."""
+    """The recipe with another length or batch. Raises BookError for anything below 1."""
+    for flag, value in (("--images", images), ("--batch", batch)):
+        if value is not None and value < 1:
+            raise BookError(f"{flag} must be at least 1, but got {value}")
     recipe = replace(recipe, images=images or recipe.images, batch=batch or recipe.batch)
     return replace(recipe, warmup=min(recipe.warmup, max(recipe.images // 10, 1)))

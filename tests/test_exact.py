@@ -137,8 +137,8 @@ def test_score_agrees_with_monte_carlo_and_the_undiffused_score_does_not():
         return ((score - monte_carlo) / standard_error).abs()
 
     assert misses(FULL.score(x_t, alpha, sigma)).max() < 4
-    assert misses(FULL.score(x_t)).min() > 10  # the score of the data at the noisy point
-    assert misses(FULL.score(x_t / alpha)).min() > 10
+    assert misses(FULL.score(x_t)).amax(-1).min() > 10  # the score of the data, at the noisy point
+    assert misses(FULL.score(x_t / alpha)).amax(-1).min() > 10  # and at the point scaled back
 
 
 # The limits
@@ -265,12 +265,14 @@ def test_the_whole_is_the_mean_of_the_classes_weighted_by_responsibility(mixture
 
 def test_labels_bind_a_class_to_each_row_and_K_binds_none():
     x_t, labels = near(FULL, 0.8, 0.6, n=4), torch.tensor([2, 0, 3, 1])
-    for name in ("log_prob", "score", "denoise", "eps", "v", "responsibilities"):
+    for name in ("log_prob", "score", "denoise", "eps", "v"):
         together = getattr(FULL, name)(x_t, 0.8, 0.6, labels=labels)
         for i, k in enumerate(labels.tolist()):
             alone = FULL if k == 3 else FULL.given(k)
-            row = getattr(alone, name)(x_t[i : i + 1], 0.8, 0.6)[0]
-            close(together[i][labels[i]] if name == "responsibilities" and k < 3 else together[i], row.squeeze(), 1e-13)
+            close(together[i], getattr(alone, name)(x_t[i : i + 1], 0.8, 0.6)[0], 1e-13)
+    r = FULL.responsibilities(x_t, 0.8, 0.6, labels)
+    close(r[[0, 1, 3]], torch.eye(3, dtype=F64)[[2, 0, 1]], 0)
+    close(r[2], FULL.responsibilities(x_t[2:3], 0.8, 0.6)[0], 1e-14)
 
 
 def test_a_set_of_classes_is_their_mixture():
@@ -321,8 +323,8 @@ def test_samples_have_the_moments_of_the_mixture(mixture):
         products = (own - expected.mean)[:, :, None] * (own - expected.mean)[:, None, :]
         misses = (products.mean(0) - expected.covariance).abs() / (products.std(0) / math.sqrt(len(own)))
         assert misses.max() < 4
-        transposed = expected.covariance.diagonal() ** 2  # what variance * z instead of sqrt(variance) * z would give
-        assert ((products.mean(0).diagonal() - transposed).abs() / products.std(0).diagonal()).max() > 10 / math.sqrt(n)
+        squared = expected.covariance @ expected.covariance  # what variance * z would give for sqrt(variance) * z
+        assert ((products.mean(0) - squared).abs() / (products.std(0) / math.sqrt(len(own)))).max() > 10
 
 
 def test_samples_are_a_function_of_the_seed():
@@ -367,13 +369,11 @@ def test_every_view_is_the_one_that_follows_from_the_denoiser(schedule, t):
 @pytest.mark.parametrize("t", [0.0213, 0.3013, 0.7513])
 def test_velocity_carries_the_density(schedule, t):
     """The continuity equation: d log p/dt + div velocity + velocity . score = 0."""
-    x_t, time = near(ROUND, *schedule(t), n=1)[0], tensor(t)[0].requires_grad_(True)
-    h = 1e-6
+    x_t, h = near(ROUND, *schedule(t), n=1)[0], 1e-6
     rate = (ROUND.log_prob(x_t[None], *schedule(t + h)) - ROUND.log_prob(x_t[None], *schedule(t - h))) / (2 * h)
     exact = ROUND.denoiser(schedule)
     jacobian = torch.autograd.functional.jacobian(lambda x: exact.velocity(x[None], t)[0], x_t)
     carried = jacobian.trace() + exact.velocity(x_t[None], t)[0] @ exact.score(x_t[None], t)[0]
-    del time
     close(rate[0], -carried, 1e-5)
 
 
@@ -384,7 +384,8 @@ def test_at_t_0_every_view_is_finite_and_the_limit(schedule):
     close(exact.score(x, 0.0), FULL.score(x))
     close(exact.eps(x, 0.0), torch.zeros_like(x), 0)
     close(exact.v(x, 0.0), torch.zeros_like(x), 0)
-    close(exact.velocity(x, 0.0), exact.velocity(x, 1e-9), 1e-5)
+    if not isinstance(schedule, VE):  # whose sigma jumps at 0
+        close(exact.velocity(x, 0.0), exact.velocity(x, 1e-12), 1e-5)
     mixed = torch.cat([torch.zeros(8, dtype=F64), torch.full((8,), 0.4, dtype=F64)])
     for name in ("__call__", "eps", "score", "v", "velocity"):
         rows = torch.cat([getattr(exact, name)(x[:8], 0.0), getattr(exact, name)(x[8:], 0.4)])

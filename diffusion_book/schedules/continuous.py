@@ -73,7 +73,7 @@ class Cosine(Schedule):
     Source: Salimans & Ho 2022, section 4 (this form). See chapter 1.
     """
 
-    last_t: float = 1 - 1e-5
+    last_t = 1 - 1e-5
 
     def curves(self, t):
         # sin(pi/2 (1 - t)) rather than cos(pi t/2): it is exactly 0 at t = 1
@@ -94,7 +94,7 @@ class LinearPath(Schedule):
     Source: Lipman et al. 2023, eq. 20 with sigma_min = 0; Liu et al. 2023, eq. 1; both with t reversed. Chapter 13.
     """
 
-    last_t: float = 1 - 1e-5
+    last_t = 1 - 1e-5
 
     def curves(self, t):
         return 1 - t, t.clone()

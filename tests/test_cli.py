@@ -1,0 +1,246 @@
+"""The command line: bad input gets one clear line and exit code 2, and nothing is lost; good input does what it says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from tiny import TINY, tiny_run
+
+from diffusion_book import checkpoints, commands, recipes
+from diffusion_book.cli import main
+from diffusion_book.errors import BookError
+
+NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The folder of a finished tiny run."""
+    folder = tmp_path_factory.mktemp("trained")
+    list(tiny_run(folder, recipe=replace(TINY, images=320)))
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *args) -> str:
+    """The one line on stderr of a command that ends with exit code 2."""
+    with pytest.raises(SystemExit) as exit:
+        main([str(arg) for arg in args])
+    assert exit.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["train", "fashon"], ["no recipe named 'fashon'", "did you mean fashion"]),
+        (["train", "zzz"], ["no recipe named 'zzz'", "points"]),
+        (["train", "points", "--size", "huge"], ["sizes laptop, gpu"]),
+        (["train", "points", "--data", "mons"], ["no point set 'mons'", "moons"]),
+        (["train", "fashion", "--data", "x"], ["brings its own data"]),
+        (["train", "points", "--images", "0"], ["--images"]),
+        (["train", "points", "--batch", "-5"], ["--batch"]),
+        (["train", "points", "--label", "3"], ["no classes"]),
+        (["train", "fashion", "--label", "hat"], ["'hat' is no class", "7 Sneaker"]),
+        (["train", "points", "--resume", "--overwrite"], ["choose one of them"]),
+        (["train", "folder"], ["--data PATH"]),
+        (["train", "folder", "--data", "nowhere"], ["nowhere"]),
+        (["sample", "nothing.safetensors"], ["no model at nothing.safetensors"]),
+        (["sample", "TRAINED", "--label", "12"], ["'12' is no class", "0 T-shirt/top"]),
+        (["sample", "TRAINED", "--label", "-1"], ["'-1' is no class"]),
+        (["sample", "TRAINED", "--label", "s"], ["fits several classes"]),
+        (["sample", "TRAINED", "--steps", "0"], ["at least 1 step"]),
+        (["sample", "TRAINED", "--n", "0"], ["at least 1"]),
+        (["sample", "TRAINED", "--sampler", "ddim", "--eta", "-0.5"], ["0 or more"]),
+        (["sample", "TRAINED", "--sampler", "ddim", "--eta", "9"], ["negative variance", "at most"]),
+        (["sample", "TRAINED", "--sampler", "heun", "--eta", "0.5"], ["eta"]),
+        (["sample", "TRAINED", "--device", "nonsense"], ["'nonsense' cannot be used here"]),
+        (["evaluate", "TRAINED", "--n", "3"], ["at least 20"]),
+        (["demo", "--n", "3"], ["at least 20"]),
+    ],
+)
+def test_bad_input_gets_one_line(trained, here, capsys, args, words):
+    line = refused(capsys, *[trained if arg == "TRAINED" else arg for arg in args])
+    for word in words:
+        assert word in line
+    assert list(here.iterdir()) == []  # nothing was begun
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there(trained, here, capsys):
+    assert "--device cpu" in refused(capsys, "sample", trained, "--device", "cuda")
+
+
+def test_a_folder_of_broken_images(here, capsys):
+    (here / "photos").mkdir()
+    assert "photos" in refused(capsys, "train", "folder", "--data", "photos")
+    (here / "photos" / "letter.png").write_text("Dear student,")
+    assert "photos" in refused(capsys, "train", "folder", "--data", "photos")
+
+
+@pytest.mark.parametrize("kind", ["cut", "foreign", "picture", "other shape"])
+def test_a_file_that_is_no_model(trained, here, capsys, kind):
+    whole = (trained / "model.safetensors").read_bytes()
+    file = here / "model.safetensors"
+    if kind == "cut":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif kind == "foreign":
+        save_file({"w": torch.ones(3)}, file)
+    elif kind == "picture":
+        file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 100)
+    else:
+        net = replace(TINY, net=replace(TINY.net, widths=(8, 24))).network()
+        checkpoints.save_model(file, net, checkpoints.load_model(trained)[1])
+    before = file.read_bytes()
+    line = refused(capsys, "sample", file)
+    expected = {"foreign": "no model of this book", "other shape": "another shape"}.get(
+        kind, "not a whole .safetensors"
+    )
+    assert expected in line
+    assert file.read_bytes() == before
+
+
+def test_existing_files_are_not_overwritten_unless_asked(trained, here, capsys):
+    Path("mine.png").write_bytes(b"precious")
+    assert "--overwrite" in refused(capsys, "sample", trained, "--out", "mine.png")
+    assert Path("mine.png").read_bytes() == b"precious"
+    main(["sample", str(trained), "--out", "mine.png", "--overwrite", "--n", "2", "--steps", "2"])
+    assert Image.open("mine.png").size[0] > 28
+
+
+def test_training_into_a_folder_that_holds_a_run(here, capsys):
+    command = ["train", "points", "--images", "2048", "--batch", "256", "--out", "run", "--device", "cpu"]
+    main(command)
+    before = Path("run/model.safetensors").read_bytes()
+    assert "--resume" in refused(capsys, *command)
+    assert Path("run/model.safetensors").read_bytes() == before
+    main([*command, "--resume"])
+    Path("run/notes.txt").write_text("mine")
+    main([*command, "--overwrite", "--seed", "1"])
+    assert Path("run/model.safetensors").read_bytes() != before
+    assert Path("run/notes.txt").read_text() == "mine"
+    assert len(list(Path("run/samples").glob("*.png"))) > 1
+    capsys.readouterr()
+
+
+def test_the_demo_replaces_only_its_own_folder(here, capsys):
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").write_text("years of work")
+    assert "holds other files" in refused(capsys, "demo", "--out", "mine")
+    assert Path("mine/thesis.txt").read_text() == "years of work"
+
+
+def test_a_folder_of_images_trains_with_its_subfolders_as_classes(here, capsys, monkeypatch):
+    small = replace(
+        recipes.FOLDER, net=replace(recipes.FOLDER.net, widths=(8, 16), blocks=1, attention=(), embedding=16), batch=8
+    )
+    monkeypatch.setattr(recipes, "RECIPES", (small,))
+    for name, colour in (("cats", "red"), ("dogs", "blue")):
+        (here / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (40 + i, 50), colour).save(here / "photos" / name / f"{i}.jpg")
+    (here / "photos" / "cats" / "broken.png").write_text("no image")
+    main(
+        [
+            "train",
+            "folder",
+            "--data",
+            "photos",
+            "--images",
+            "64",
+            "--out",
+            "run",
+            "--device",
+            "cpu",
+            "--n",
+            "2",
+            "--steps",
+            "2",
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert "broken.png" in printed
+    assert "8 images" in printed
+    assert "1 skipped" in printed
+    main(["sample", "run", "--label", "dogs", "--n", "1", "--steps", "2", "--out", "dog.png"])
+    assert Image.open("dog.png").mode == "RGB"
+
+
+def test_evaluate_prints_the_floor_beside_the_score(trained, here, capsys):
+    main(["evaluate", str(trained), "--n", "60", "--steps", "2", "--out", "scores.json"])
+    scores = json.loads(Path("scores.json").read_text())
+    assert scores["samples"]["frechet"] > 10 * scores["real test"]["frechet"]
+    assert scores["samples"]["samples"] == scores["real test"]["samples"] == 60
+    assert "real test" in capsys.readouterr().out
+
+
+def test_recipes_lists_every_recipe(capsys):
+    main(["recipes"])
+    printed = capsys.readouterr().out
+    for recipe in recipes.RECIPES:
+        assert f"{recipe.images:,}" in printed
+        assert recipe.name in printed
+
+
+@pytest.mark.parametrize(
+    "label, expected",
+    [("sneaker", 7), ("Sneaker", 7), ("7", 7), ("boot", 9), ("shirt", 6), ("t-shirt", 0), ("none", 10)],
+)
+def test_labels_are_found_by_name_part_or_number(label, expected):
+    assert commands.chosen_labels(label, TINY, NAMES, 3).tolist() == [expected] * 3
+
+
+def test_without_a_label_all_classes_come_in_turn():
+    assert commands.chosen_labels(None, TINY, NAMES, 12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral", "euler_maruyama"])
+def test_sampling_is_bit_identical_and_does_not_depend_on_the_batch(trained, sampler):
+    """The same call twice: the same bits. Any batch split: within one grey level."""
+    denoiser, card = checkpoints.load_model(trained)
+    labels = torch.arange(6)
+
+    def draw(batch):
+        return commands.draw(denoiser, card.recipe, 6, labels, 4, sampler, eta=0.0, seed=3, batch=batch)
+
+    one = draw(6)
+    assert torch.equal(one, draw(6))
+    for batch in (1, 4):
+        assert (one - draw(batch)).abs().max() < 1 / 127.5
+    assert (
+        torch.equal(one[:4], commands.draw(denoiser, card.recipe, 4, labels[:4], 4, sampler, seed=3, batch=6))
+        or (one[:4] - commands.draw(denoiser, card.recipe, 4, labels[:4], 4, sampler, seed=3, batch=6)).abs().max()
+        < 1 / 127.5
+    )
+    assert (one - commands.draw(denoiser, card.recipe, 6, labels, 4, sampler, seed=4)).abs().max() > 0.1
+
+
+def test_a_shipped_model_is_found_by_name_and_knows_its_card():
+    denoiser, card = checkpoints.load_model("fashion")
+    assert card.names == NAMES
+    assert card.images > 1_000_000
+    assert card.seconds > 600
+    assert (checkpoints.SHIPPED / "fashion.safetensors").stat().st_size < 8e6
+    assert len(next(iter(card.metrics.values()))["values"]) >= 3
+    assert denoiser.schedule == card.recipe.schedule
+
+
+def test_an_unreadable_card_is_one_line(trained, here):
+    tensors, metadata = checkpoints.read(trained / "model.safetensors")
+    checkpoints.write(
+        here / "odd.safetensors", tensors, metadata | {"card": metadata["card"].replace('"UNet', '"Evil')}
+    )
+    with pytest.raises(BookError, match="cannot be read by this version"):
+        checkpoints.load_model(here / "odd.safetensors")
