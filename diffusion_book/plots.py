@@ -1,5 +1,6 @@
 """Pictures: grids of images, films of the denoising, loss curves, points. One set of colours for the whole book."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib
@@ -121,3 +122,25 @@ def demo_figure(
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
     return figure
+
+
+def watch(run, show=None) -> list[dict]:
+    """Train a `training.Run` in a notebook, its loss curve redrawn at every entry of the log; returns the log.
+
+    show(figure) displays the first picture and returns a handle whose `update(figure)` replaces it; IPython's by default.
+    """
+    if show is None:
+        from IPython.display import display  # there in any notebook
+
+        def show(figure):
+            return display(figure, display_id=True)
+
+    rows, handle = [], None
+    for progress in run:
+        rows.append(asdict(progress))
+        figure = loss_figure(rows, f"Training loss: {progress.images:,} of {run.recipe.images:,} images")
+        if handle is None:
+            handle = show(figure)
+        else:
+            handle.update(figure)
+    return rows

@@ -61,6 +61,7 @@ class Recipe:
 
 
 _FASHION = UNetConfig(channels=1, classes=10, patch=2, widths=(96, 128), blocks=2, attention=(1,), embedding=128)
+_FASHION_LONG = UNetConfig(channels=1, classes=10, patch=2, widths=(64, 128), blocks=1, attention=(1,), embedding=128)
 _FASHION_LARGE = UNetConfig(
     channels=1, classes=10, widths=(64, 128, 256), blocks=2, attention=(1, 2), embedding=256, dropout=0.1
 )
@@ -79,6 +80,16 @@ POINTS = Recipe(
     learning_rate=3e-3,
 )
 FASHION = Recipe("fashion", "laptop", "fashion", _FASHION, images=60_000, learning_rate=2e-3, sigma_data=0.7)
+FASHION_LONG = replace(
+    FASHION,
+    size="long",
+    data="fashion-full",
+    net=_FASHION_LONG,
+    images=720_000,
+    batch=32,
+    learning_rate=1.5e-3,
+    ema=0.9995,
+)
 FASHION_GPU = Recipe(
     "fashion", "gpu", "fashion-full", _FASHION_LARGE, images=20_000_000, batch=512, sigma_data=0.7, ema=0.9998
 )
@@ -111,6 +122,7 @@ RECIPES: tuple[Recipe, ...] = (
     POINTS,
     replace(POINTS, size="gpu", net=MLPConfig(width=512, depth=5), images=20_000_000, batch=4096, ema=0.9998),
     FASHION,
+    FASHION_LONG,
     FASHION_GPU,
     replace(FASHION, name="fashion-unconditional", net=replace(_FASHION, classes=0)),
     replace(FASHION_GPU, name="fashion-unconditional", net=replace(_FASHION_LARGE, classes=0)),

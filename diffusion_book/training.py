@@ -71,7 +71,7 @@ class Run:
 
         torch.manual_seed(seed)
         self.net = recipe.network().to(self.device)
-        self.average = AveragedModel(self.net, multi_avg_fn=average_towards(recipe.ema))
+        self.average = AveragedModel(self.net, multi_avg_fn=self._average)
         self.denoiser = Denoiser(self.average.module.eval(), recipe.schedule, recipe.prediction, recipe.sigma_data)
         on_gpu = self.device.type == "cuda"
         if on_gpu:
@@ -176,6 +176,9 @@ class Run:
                 self._save()
         return row
 
+    def _average(self, averaged, current, _) -> None:
+        torch._foreach_lerp_(averaged, current, averaging_weight(self.recipe.ema, self.seen // self.recipe.batch))
+
     def card(self) -> checkpoints.ModelCard:
         """What is known of the model so far."""
         return checkpoints.ModelCard(
@@ -273,18 +276,12 @@ def images_in(line: str) -> int | None:
         return None
 
 
-def average_towards(decay: float):
-    """The running average of the weights: avg + (1 - d)(new - avg), d = min(decay, (1 + n)/(10 + n)) after n updates.
+def averaging_weight(decay: float, updates: int) -> float:
+    """1 - d of the running average avg + (1 - d)(new - avg), with d = min(decay, (1 + n)/(10 + n)) after n updates.
 
     The early d are small, so that the random start is forgotten. The ramp is that of TensorFlow's moving average.
     """
-
-    @torch.no_grad()
-    def update(averaged, current, n):
-        d = min(decay, (1 + int(n)) / (10 + int(n)))
-        torch._foreach_lerp_(averaged, current, 1 - d)
-
-    return update
+    return 1 - min(decay, (1 + updates) / (10 + updates))
 
 
 @lru_cache(maxsize=2)

@@ -163,12 +163,21 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert recipe.learning_rate_at(1000) == 0
 
 
-def test_the_average_follows_its_formula():
-    average, new = [torch.tensor([1.0])], [torch.tensor([3.0])]
-    training.average_towards(0.999)(average, new, torch.tensor(0))
-    assert average[0].item() == pytest.approx(1 + (1 - 1 / 10) * 2)  # d = 1/10
-    training.average_towards(0.5)(average, new, torch.tensor(10_000))
-    assert average[0].item() == pytest.approx((2.8 + 3) / 2)  # d = the decay itself
+def test_the_average_forgets_its_start_and_then_keeps_its_decay():
+    assert training.averaging_weight(0.999, 0) == pytest.approx(0.9)
+    assert training.averaging_weight(0.999, 90) == pytest.approx(0.09)
+    assert training.averaging_weight(0.999, 10**6) == pytest.approx(0.001)
+
+
+def test_the_averaged_weights_are_the_recursion_of_the_weights(tmp_path):
+    run = tiny_run(tmp_path, log_every=32, save_every=10**6)
+    average = None
+    for row, _ in zip(run, range(6), strict=False):
+        weight = run.net.stem.weight.detach().clone()
+        n = row.images // 32 - 1
+        average = weight if average is None else average + training.averaging_weight(0.999, n) * (weight - average)
+        torch.testing.assert_close(run.average.module.stem.weight, average)
+        assert n == 0 or not torch.equal(run.average.module.stem.weight, weight)
 
 
 def test_every_epoch_shows_every_image_once_in_an_order_of_its_own():

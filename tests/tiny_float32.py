@@ -1,4 +1,4 @@
-"""The tiny run without bf16 and dropout, for comparing one process with two: `accelerate launch tests/tiny_float32.py FOLDER`."""
+"""The tiny run without bf16 and dropout, to compare one process with two: `accelerate launch` this file with FOLDER."""
 
 import sys
 from dataclasses import replace

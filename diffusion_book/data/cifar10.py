@@ -58,19 +58,20 @@ def read_batch(raw: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         batch = PlainUnpickler(io.BytesIO(raw), encoding="bytes").load()
         labels = np.array(batch[b"labels"])
-        _, shape, dtype, columns_first, pixels = batch[b"data"].state
+        _, shape, dtype, by_columns, pixels = batch[b"data"].state
         kind = dtype.arguments[0]
     except BookError:
         raise
     except Exception as error:  # damaged pickles fail in every way there is
         raise BookError(f"{name} is not a CIFAR-10 batch ({type(error).__name__}: {error}).") from error
-    n = len(labels) if labels.ndim == 1 and labels.dtype == np.int64 else 0
-    if n == 0 or kind != b"u1" or shape != (n, 3072) or columns_first or len(pixels) != n * 3072:
+    n = len(labels) if labels.ndim == 1 and labels.dtype.kind == "i" else 0
+    if n == 0 or kind != b"u1" or shape != (n, 3072) or len(pixels) != n * 3072:
         raise BookError(
             f"{name} holds pixels of type {kind!r} and shape {shape!r}, with labels of type {labels.dtype} and shape "
             f"{labels.shape}; expected bytes (b'u1') of shape (n, 3072), all of them, and n whole numbers."
         )
-    return np.frombuffer(pixels, np.uint8).reshape(n, 3, 32, 32), labels  # a row: the red plane, then green, then blue
+    rows = np.frombuffer(pixels, np.uint8).reshape(shape, order="F" if by_columns else "C")
+    return rows.reshape(n, 3, 32, 32), labels.astype(np.int64)  # a row: the red plane, then green, then blue
 
 
 class Pickled:
