@@ -142,21 +142,25 @@ class Denoiser(PosteriorMean):
 
     def output(self, x_t: torch.Tensor, t: Time) -> torch.Tensor:
         """y_hat, the bare prediction in the network's own terms. Training goes through this call."""
-        alpha, sigma = self.schedule(t)
-        input_scale = (alpha**2 * self.sigma_data**2 + sigma**2) ** -0.5
+        return self._ask(x_t, t, *self.schedule(t))
+
+    def _ask(self, x_t, t, alpha, sigma):
+        scale = (alpha**2 * self.sigma_data**2 + sigma**2) ** -0.5
+        # on a variance-preserving schedule there is nothing to scale
+        x = x_t if isinstance(scale, float) and abs(scale - 1) < 1e-12 else expand(scale, x_t) * x_t
         dtype = self.dtype or x_t.dtype
         # in bf16 a thousand times would collapse into a few dozen: t keeps at least float32
         t_dtype = dtype if dtype == torch.float64 else torch.float32
         if isinstance(t, torch.Tensor):
             times = t.to(x_t.device, t_dtype).expand(len(x_t))
         else:
-            times = torch.full((len(x_t),), t, device=x_t.device, dtype=t_dtype)
-        return self.net((expand(input_scale, x_t) * x_t).to(dtype), times, self.cond).to(x_t.dtype)
+            times = x_t.new_full((x_t.shape[0],), t, dtype=t_dtype)
+        return _cast(self.net(_cast(x, dtype), times, self.cond), x_t.dtype)
 
     def __call__(self, x_t, t):
         alpha, sigma = self.schedule(t)
         if not any_zero(sigma):
-            return self.prediction.solve_x(self.schedule, t, x_t, self.output(x_t, t))
+            return self.prediction.solve_x(self.schedule, t, x_t, self._ask(x_t, t, alpha, sigma))
         if not isinstance(t, torch.Tensor) or t.ndim == 0:
             return x_t / alpha
         # some rows are clean already: ask the network about the others only
@@ -174,3 +178,8 @@ class Denoiser(PosteriorMean):
 def clipped(denoiser: PosteriorMean, low: float = -1.0, high: float = 1.0) -> PosteriorMean:
     """The denoiser with x_hat clipped to [low, high], the range that data can have. Source: Ho et al. 2020 (code)."""
     return FromFunction(lambda x_t, t: denoiser(x_t, t).clamp(low, high), denoiser.schedule)
+
+
+def _cast(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """x.to(dtype), which would take a microsecond even where there is nothing to do."""
+    return x if x.dtype == dtype else x.to(dtype)

@@ -26,6 +26,13 @@ def expand(coefficient: Time, x: torch.Tensor) -> Time:
     return coefficient.to(x.device, x.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
 
+def combine(a: Time, x: torch.Tensor, b: Time, y: torch.Tensor) -> torch.Tensor:
+    """a x + b y, with coefficients as in `expand`. Two numbers take two passes over memory instead of three."""
+    if isinstance(a, float) and isinstance(b, float):
+        return (a * x).add_(y, alpha=b)
+    return expand(a, x) * x + expand(b, y) * y
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A target y = a x + b eps. `row(schedule, t)` gives (a, b), each like t (Python floats for a Python float).
@@ -40,7 +47,7 @@ class Prediction:
     def target(self, schedule: Schedule, t: Time, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
         """y = a x + b eps, what the network should say."""
         a, b = self.row(schedule, t)
-        return expand(a, x) * x + expand(b, x) * eps
+        return combine(a, x, b, eps)
 
     def solve(self, schedule: Schedule, t: Time, x_t: torch.Tensor, y: torch.Tensor):
         """(x_hat, eps_hat) from x_t and y.
@@ -49,26 +56,28 @@ class Prediction:
         """
         (alpha, sigma), (a, b) = schedule(t), self.row(schedule, t)
         determinant = alpha * b - sigma * a
-        self._check(schedule, t, alpha, determinant)
-        x_hat = expand(b / determinant, x_t) * x_t - expand(sigma / determinant, x_t) * y
-        eps_hat = expand(alpha / determinant, x_t) * y - expand(a / determinant, x_t) * x_t
+        if any_zero(determinant):
+            self._refuse(schedule, t)
+        x_hat = combine(b / determinant, x_t, -sigma / determinant, y)
+        eps_hat = combine(alpha / determinant, y, -a / determinant, x_t)
         return x_hat, eps_hat
 
     def solve_x(self, schedule: Schedule, t: Time, x_t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """x_hat alone: the half of `solve` that a sampler needs."""
         (alpha, sigma), (a, b) = schedule(t), self.row(schedule, t)
         determinant = alpha * b - sigma * a
-        self._check(schedule, t, alpha, determinant)
-        return expand(b / determinant, x_t) * x_t - expand(sigma / determinant, x_t) * y
+        if any_zero(determinant):
+            self._refuse(schedule, t)
+        return combine(b / determinant, x_t, -sigma / determinant, y)
 
-    def _check(self, schedule, t, alpha, determinant):
+    def _refuse(self, schedule, t):
+        alpha, _ = schedule(t)
         if self.needs_signal and any_zero(alpha):
             raise BookError(
                 f"a network that predicts {self.name} says nothing about x at t = {t}, where alpha = 0: "
                 f"start at t = {schedule.last_t:g} or earlier, or use a network that predicts x, v or velocity"
             )
-        if any_zero(determinant):
-            raise BookError(f"{self.name} does not determine x at t = {t}: the first usable t is {schedule.first_t:g}")
+        raise BookError(f"{self.name} does not determine x at t = {t}: the first usable t is {schedule.first_t:g}")
 
 
 def any_zero(value: Time) -> bool:

@@ -12,6 +12,7 @@ import torch
 
 from diffusion_book.denoiser import PosteriorMean
 from diffusion_book.errors import BookError
+from diffusion_book.predictions import combine
 from diffusion_book.schedules.base import Schedule
 
 Step = Callable[[PosteriorMean, torch.Tensor, float, float, dict, Callable[[], torch.Tensor]], torch.Tensor]
@@ -115,7 +116,7 @@ def ddim(eta: float = 0.0) -> Step:
         (alpha_t, sigma_t), (alpha_s, sigma_s) = denoiser.schedule(t), denoiser.schedule(s)
         if sigma_s == 0:
             return x_hat
-        # alpha_s x_hat + kept eps_hat, with eps_hat = (x - alpha_t x_hat)/sigma_t written out: two passes, not four
+        # alpha_s x_hat + kept eps_hat, with eps_hat = (x - alpha_t x_hat)/sigma_t written out: two passes, not five
         beta_tilde = sigma_s**2 - (sigma_s**2 * alpha_t / (sigma_t * alpha_s)) ** 2 if eta else 0.0
         remaining = sigma_s**2 - eta**2 * beta_tilde
         if remaining < 0:
@@ -124,7 +125,7 @@ def ddim(eta: float = 0.0) -> Step:
                 f"eta = {eta:g} leaves a negative variance from t = {t:g} to {s:g}: at most {most:.3f} here"
             )
         kept = math.sqrt(remaining) / sigma_t
-        mean = (alpha_s - kept * alpha_t) * x_hat + kept * x
+        mean = combine(kept, x, alpha_s - kept * alpha_t, x_hat)
         return mean + eta * math.sqrt(beta_tilde) * noise() if eta else mean
 
     return step

@@ -117,7 +117,7 @@ def test_velocity_is_v_times_the_speed_of_the_angle_where_variance_is_preserved_
     close(ratio(Cosine()), math.pi / 2, 1e-9)  # the one path where that speed is constant
     alpha, sigma = VP()(T)
     close(ratio(VP()), ((0.1 + 19.9 * T) * alpha / (2 * sigma))[:, None], 1e-9)
-    assert ratio(LinearPath()).std(1).min() > 0.01
+    assert ratio(LinearPath())[:3].std(1).min() > 0.01
 
 
 @pytest.mark.parametrize("sd", [0.5, 1.0, 2.0])

@@ -17,6 +17,7 @@ def as_float64(t: Time) -> torch.Tensor:
 @lru_cache(maxsize=65536)
 def _at(curve, t: float):
     """One value of a curve as Python floats. A sampler asks for the same few times again and again."""
+    check_time(t)
     value = curve(torch.tensor(t, dtype=torch.float64))
     return tuple(v.item() for v in value) if isinstance(value, tuple) else value.item()
 
@@ -67,8 +68,10 @@ class Schedule:
 
     def _evaluate(self, curve, t: Time):
         """A tensor goes through the curve as float64; a Python number comes back as Python floats, remembered."""
+        if not isinstance(t, torch.Tensor):
+            return _at(curve, float(t))
         check_time(t)
-        return curve(t.double()) if isinstance(t, torch.Tensor) else _at(curve, float(t))
+        return curve(t.double())
 
     def _logsnr(self, t):
         alpha, sigma = self.curves(t)

@@ -1,0 +1,99 @@
+"""The training loop against a bare one, the cost of importing the package, and the memory of the demo."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from diffusion_book import commands, recipes
+from diffusion_book.data import fashion_mnist
+from diffusion_book.data.images import to_unit
+
+STEPS, ROUNDS = 6, 5
+
+
+def bare_loop(recipe, data):
+    """What one would write by hand: no average, no clipping, no log, no schedule of the learning rate."""
+    net = recipe.network()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True)
+    while True:
+        index = torch.randint(len(data), (recipe.batch,))
+        x, labels = to_unit(data.images[index]), data.labels[index]
+        t = torch.sigmoid(torch.randn(recipe.batch))
+        eps = torch.randn_like(x)
+        alpha, sigma = (1 - t)[:, None, None, None], t[:, None, None, None]
+        scale = (alpha**2 * recipe.sigma_data**2 + sigma**2).rsqrt()
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
+            y = net(scale * (alpha * x + sigma * eps), t, labels)
+        loss = (y.float() - (eps - x)).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        yield
+
+
+def book_loop(recipe, data, folder):
+    """The book's loop, one step an item."""
+    run = commands.new_run(recipe, data, folder, device="cpu", log_every=recipe.batch, save_every=10**9)
+    for _ in run:
+        yield
+
+
+def seconds(loop, steps: int) -> float:
+    start = time.perf_counter()
+    for _ in range(steps):
+        next(loop)
+    return time.perf_counter() - start
+
+
+def training_loop() -> None:
+    """Both loops in turn on the same network, on the CPU; the median of the ratios of neighbours."""
+    data, recipe = fashion_mnist("train"), replace(recipes.FASHION, images=10**9)
+    with tempfile.TemporaryDirectory() as folder:
+        book, bare = book_loop(recipe, data, folder), bare_loop(recipe, data)
+        seconds(book, 2), seconds(bare, 2)
+        pairs = [(seconds(book, STEPS), seconds(bare, STEPS)) for _ in range(ROUNDS)]
+    speeds = [recipe.batch * STEPS / pair[0] for pair in pairs]
+    ratio = statistics.median(bare / book for book, bare in pairs)
+    print(f"training loop: {statistics.median(speeds):.0f} images/s, {ratio:.3f} of a bare loop's (wanted: at least 0.95)")
+
+
+def import_time() -> None:
+    """`import torch` with and without the package's core, each in a fresh interpreter, in turn."""
+    core = ", ".join(f"diffusion_book.{name}" for name in ("schedules", "denoiser", "samplers", "grids", "exact", "objectives"))
+
+    def once(code: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - start
+
+    once("import torch")
+    extra = [once(f"import torch, diffusion_book, {core}") - once("import torch") for _ in range(5)]
+    print(f"importing the core adds {statistics.median(extra):.2f} s to importing torch (wanted: less than 0.3 s)")
+
+
+def demo_memory() -> None:
+    """The peak of a whole demo, as it reports it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "diffusion_book.cli", "demo", "--out", f"{folder}/demo", "--device", "cpu"]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        elapsed = time.perf_counter() - start
+        summary = json.loads((Path(folder) / "demo" / "summary.json").read_text())
+    print(f"demo: {summary['peak_memory_mb']} MB at its peak (wanted: under 2,000), {elapsed:.0f} s in all")
+
+
+def main() -> None:
+    training_loop()
+    import_time()
+    demo_memory()
+
+
+if __name__ == "__main__":
+    main()
