@@ -1,8 +1,9 @@
 """Samplers: a sampler is a step from time t to an earlier time s, and one loop that takes the steps.
 
 step(denoiser, x, t, s, memory, noise) -> x_s. `memory` is a dict that lives for one trajectory, `noise()` gives a fresh
-standard normal tensor like x. `step.order` is the weak order (the order, where there is no noise), `step.nfe` the
-evaluations of the denoiser in an interior step. The step to sigma = 0 returns x_hat. See chapters 3, 5 and 7.
+standard normal tensor like x. `step.order` is the order of the error of x_s without noise, and with noise the weak order,
+that of the law of x_s; `step.nfe` is the evaluations of the denoiser in an interior step. The step to sigma = 0 returns
+x_hat. See chapters 3, 5 and 7.
 """
 
 import math
@@ -24,10 +25,12 @@ def prior(schedule: Schedule, noise: Callable[[], torch.Tensor], t: float = 1.0)
     return (alpha**2 + sigma**2) ** 0.5 * noise()
 
 
+@torch.no_grad()
 def trajectory(denoiser: PosteriorMean, x: torch.Tensor, times, step: Step, noise=None) -> Iterator[tuple]:
     """Walk x from times[0] down to times[-1]; after each step yield (s, x_s, x_hat), with the last x_hat it was told.
 
-    Raises BookError for times that do not fall strictly within [0, 1], and if a step draws noise where none is given.
+    No gradient is kept. Raises BookError for times that do not fall strictly within [0, 1], and if a step draws noise
+    where none is given.
     """
     times = [float(t) for t in times]
     if len(times) < 2 or any(t <= s for t, s in zip(times, times[1:], strict=False)) or times[0] > 1 or times[-1] < 0:
@@ -39,7 +42,6 @@ def trajectory(denoiser: PosteriorMean, x: torch.Tensor, times, step: Step, nois
         yield s, x, seen.last
 
 
-@torch.no_grad()
 def sample(denoiser: PosteriorMean, x: torch.Tensor, times, step: Step, noise=None) -> torch.Tensor:
     """x at the end of `trajectory`."""
     for _, x_s, _ in trajectory(denoiser, x, times, step, noise):
@@ -165,12 +167,14 @@ def heun_churn(
     """EDM's stochastic sampler: raise the noise by the factor 1 + churn with fresh noise, then take a Heun step down.
 
     `churn` is S_churn/N of the paper, at most sqrt(2) - 1; it acts where ratio_min <= sigma/alpha <= ratio_max, and
-    never above the schedule's own top. Source: Karras et al. 2022, algorithm 2.
+    never above the schedule's own top. The order holds for churn = S_churn/N and noise_scale = 1: a churn that does not
+    shrink with the step, and any other noise_scale, leaves an error that no number of steps removes.
+    Source: Karras et al. 2022, algorithm 2.
     """
     if not 0 <= churn <= math.sqrt(2) - 1:
         raise BookError(f"churn must lie in [0, sqrt(2) - 1] = [0, 0.414], but got {churn}")
 
-    @_declare(order=2 if churn == 0 else 1, nfe=2)
+    @_declare(order=2, nfe=2)
     def step(denoiser, x, t, s, memory, noise):
         schedule = denoiser.schedule
         alpha_t, ratio_t, _, _ = _ratios(schedule, t, s)

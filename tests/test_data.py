@@ -532,8 +532,8 @@ def test_large_jpegs_keep_their_orientation_and_values(tmp_path):
     inner = read_one(tmp_path, 16)[:, 4:-4, 4:-4]  # the outermost pixels mix with what was cropped away
     assert (torch.tensor(quarters(inner)) - torch.tensor([BLUE, RED, WHITE, GREEN])).abs().max() <= 3
     left, right = read_one(tmp_path, 80)[0, 20, [39, 40]].tolist()  # blue beside red: a sharp edge
-    assert left < 10
-    assert right > 245
+    assert left < 30
+    assert right > 220
 
 
 def test_odd_metadata_costs_no_image(tmp_path):

@@ -1,7 +1,7 @@
 """The U-Net: image in, image of the same size out, told the time and (optionally) a class label.
 
 Down through a pyramid of resolutions, up again, every feature map handed across to the way up. Nothing in here knows
-a schedule, a noise level or what is being predicted: those live in the Denoiser. Chapter 6 builds it piece by piece.
+a schedule, a noise level or what is being predicted: those live in the Denoiser. Chapter 3 builds it piece by piece.
 """
 
 from dataclasses import dataclass
