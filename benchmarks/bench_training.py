@@ -21,7 +21,9 @@ STEPS, ROUNDS = 6, 5
 def bare_loop(recipe, data):
     """What one would write by hand: no average, no clipping, no log, no schedule of the learning rate."""
     net = recipe.network()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True
+    )
     while True:
         index = torch.randint(len(data), (recipe.batch,))
         x, labels = to_unit(data.images[index]), data.labels[index]
@@ -61,12 +63,16 @@ def training_loop() -> None:
         pairs = [(seconds(book, STEPS), seconds(bare, STEPS)) for _ in range(ROUNDS)]
     speeds = [recipe.batch * STEPS / pair[0] for pair in pairs]
     ratio = statistics.median(bare / book for book, bare in pairs)
-    print(f"training loop: {statistics.median(speeds):.0f} images/s, {ratio:.3f} of a bare loop's (wanted: at least 0.95)")
+    print(
+        f"training loop: {statistics.median(speeds):.0f} images/s, {ratio:.3f} of a bare loop's (wanted: at least 0.95)"
+    )
 
 
 def import_time() -> None:
     """`import torch` with and without the package's core, each in a fresh interpreter, in turn."""
-    core = ", ".join(f"diffusion_book.{name}" for name in ("schedules", "denoiser", "samplers", "grids", "exact", "objectives"))
+    core = ", ".join(
+        f"diffusion_book.{name}" for name in ("schedules", "denoiser", "samplers", "grids", "exact", "objectives")
+    )
 
     def once(code: str) -> float:
         start = time.perf_counter()

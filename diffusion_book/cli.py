@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from diffusion_book.errors import BookError
 
-Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral", "euler_maruyama"]
+Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral"]
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Sample(Common):
     sampler: Sampler = "dpmpp_2m"
     """Which solver takes the steps (chapter 7 compares them)."""
     eta: float = 0.0
-    """For ddim and euler_maruyama: how much fresh noise (0 none, 1 the full SDE)."""
+    """For ddim: how much fresh noise (0 none, 1 as much as `ancestral`)."""
     overwrite: bool = False
     """Replace the picture that is at --out."""
 
@@ -107,7 +107,7 @@ class Evaluate(Common):
     sampler: Sampler = "dpmpp_2m"
     """Which solver takes the steps."""
     eta: float = 0.0
-    """For ddim and euler_maruyama: how much fresh noise."""
+    """For ddim: how much fresh noise."""
     overwrite: bool = False
     """Replace the file that is at --out."""
 

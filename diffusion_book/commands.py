@@ -108,7 +108,6 @@ STEPS = {
     "euler_t": lambda eta: samplers.euler_t,
     "ddim": samplers.ddim,
     "ancestral": lambda eta: samplers.ancestral,
-    "euler_maruyama": samplers.euler_maruyama,
 }
 
 
@@ -131,8 +130,8 @@ def draw(
 ):
     """n samples with a recipe's model: `generate` with the recipe's shape, grid and number of steps."""
     exact_on_every_device()
-    if eta and sampler not in ("ddim", "euler_maruyama"):
-        raise BookError(f"{sampler} has no eta: leave --eta out, or choose --sampler ddim or euler_maruyama")
+    if eta and sampler != "ddim":
+        raise BookError(f"{sampler} has no eta: leave --eta out, or choose --sampler ddim")
     step, times = (
         STEPS[sampler](eta),
         time_grid(recipe, checked_steps(recipe.steps if steps is None else steps), sampler),
@@ -141,9 +140,10 @@ def draw(
 
 
 def time_grid(recipe: Recipe, steps: int, sampler: str) -> torch.Tensor:
-    """Equal steps in t, from the first time at which this solver can start."""
-    needs_ratio = sampler in ("heun", "euler_maruyama") or recipe.prediction.needs_signal
-    return grids.uniform(steps, start=recipe.schedule.last_t if needs_ratio else 1.0)
+    """Equal steps in t; for `heun`, which integrates in sigma/alpha, the grid made for that variable."""
+    if sampler == "heun":
+        return grids.karras(steps, recipe.schedule)
+    return grids.uniform(steps, start=recipe.schedule.last_t if recipe.prediction.needs_signal else 1.0)
 
 
 def checked_steps(steps: int) -> int:
@@ -189,7 +189,7 @@ def chosen_labels(label: str | None, recipe: Recipe, names: tuple[str, ...], n: 
 def evaluate(args) -> None:
     device = hardware.choose(args.device)
     denoiser, card = load_model(args.model, device)
-    n = 2000 if args.n is None else args.n
+    n = enough(args.n)
     labels = chosen_labels(args.label, card.recipe, card.names, n)
     if args.out:
         refuse_existing(Path(args.out), args.overwrite)
@@ -213,10 +213,16 @@ def evaluate(args) -> None:
         print(f"wrote {args.out}")
 
 
+def enough(n: int | None) -> int:
+    """The number of samples to measure with. Raises BookError for so few that a distance means nothing."""
+    n = 2000 if n is None else n
+    if n < 20:
+        raise BookError(f"a distance between distributions needs at least 20 samples, but got --n {n}")
+    return n
+
+
 def measure_images(images: torch.Tensor, label: str | None = None) -> dict[str, dict[str, float]]:
     """The figures of the samples and, for the same number of real test images, their floor."""
-    if len(images) < 20:
-        raise BookError(f"a distance between distributions needs at least 20 samples, but got {len(images)}")
     train, test = fashion_mnist("train"), fashion_mnist("test")
     stored = metrics.reference()
     if label is not None and label != "none":

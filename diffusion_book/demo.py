@@ -25,9 +25,7 @@ def demo(args) -> None:
     folder = Path(args.out or "runs/demo")
     recipe, data = recipe_book.FASHION, fashion_mnist("train")
     labels = commands.chosen_labels(args.label, recipe, data.names, ROWS * recipe.net.classes)
-    n = 2000 if args.n is None else args.n
-    if n < 20:
-        raise BookError(f"the demo measures its samples, which needs at least 20 of them, but got --n {n}")
+    n = commands.enough(args.n)
     make_room(folder)
 
     run = commands.new_run(recipe, data, folder, seed=args.seed, device=device)

@@ -32,13 +32,12 @@ def generate(
     if n < 1:
         raise BookError(f"at least 1 sample must be asked for, but got {n}")
     times, done = [float(t) for t in times], []
-    bar = tqdm(total=n, desc="sampling", unit=" images", disable=not progress, leave=False)
-    for first in range(0, n, batch):
-        size = min(batch, n - first)
-        noise = Noise(seed, (size, *shape), first=first, device=device)
-        bound = denoiser if labels is None else denoiser.given(labels[first : first + size].to(device))
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
-            done.append(sample(bound, prior(denoiser.schedule, noise, times[0]), times, step, noise).cpu())
-        bar.update(size)
-    bar.close()
+    with tqdm(total=n, desc="sampling", unit=" images", disable=not progress, leave=False) as bar:
+        for first in range(0, n, batch):
+            size = min(batch, n - first)
+            noise = Noise(seed, (size, *shape), first=first, device=device)
+            bound = denoiser if labels is None else denoiser.given(labels[first : first + size].to(device))
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+                done.append(sample(bound, prior(denoiser.schedule, noise, times[0]), times, step, noise).cpu())
+            bar.update(size)
     return torch.cat(done)

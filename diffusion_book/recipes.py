@@ -39,7 +39,7 @@ class Recipe:
     label_drop: float = 0.1
     flip: bool = False
     bf16: bool = True
-    steps: int = 20
+    steps: int = 14
     image_size: int = 28
 
     @property
@@ -82,8 +82,8 @@ FASHION = Recipe(
     "laptop",
     "fashion",
     replace(_SMALL, classes=10),
-    images=42_000,
-    batch=32,
+    images=38_400,
+    batch=16,
     learning_rate=2e-3,
     warmup=1000,
     sigma_data=0.7,
@@ -95,6 +95,7 @@ FASHION_LONG = replace(
     data="fashion-full",
     net=replace(_SMALL, classes=10, widths=(64, 128)),
     images=330_000,
+    batch=32,
     learning_rate=1.5e-3,
     warmup=10_000,
     ema=0.9995,
@@ -109,7 +110,7 @@ FASHION_GPU = replace(
     ema=0.9998,
 )
 
-CIFAR = replace(FASHION, name="cifar10", data="cifar10", net=replace(_SMALL, channels=3, classes=10), images=30_000)
+CIFAR = replace(FASHION, name="cifar10", data="cifar10", net=replace(_SMALL, channels=3, classes=10), images=28_800)
 CIFAR = replace(CIFAR, sigma_data=0.5, flip=True, image_size=32)
 CIFAR_GPU = replace(CIFAR, size="gpu", net=replace(_LARGE, channels=3, classes=10), images=50_000_000, batch=512)
 CIFAR_GPU = replace(CIFAR_GPU, learning_rate=5e-4, warmup=500_000, ema=0.9999)

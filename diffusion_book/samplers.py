@@ -33,7 +33,8 @@ def trajectory(denoiser: PosteriorMean, x: torch.Tensor, times, step: Step, nois
     where none is given.
     """
     times = [float(t) for t in times]
-    if len(times) < 2 or any(t <= s for t, s in zip(times, times[1:], strict=False)) or times[0] > 1 or times[-1] < 0:
+    falling = all(t > s for t, s in zip(times, times[1:], strict=False))
+    if len(times) < 2 or not falling or times[0] > 1 or times[-1] < 0:
         raise BookError(f"times must fall strictly within [0, 1] and be at least two, but got {times}")
     seen = _Remembering(denoiser)
     memory: dict = {}

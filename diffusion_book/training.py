@@ -64,7 +64,10 @@ class Run:
     ):
         self.recipe, self.folder, self.seed, self.names = recipe, Path(folder), seed, tuple(names)
         self.log_every, self.save_every = log_every, save_every or max(recipe.images // 8, 1)
-        self.accelerator = Accelerator(mixed_precision="bf16" if recipe.bf16 else "no", cpu=device == "cpu")
+        if device is not None and torch.device(device).type == "cuda" and torch.device(device).index is not None:
+            torch.cuda.set_device(device)
+        # bf16 is ours to switch, below: accelerate fixes it for the whole process, and a notebook trains several recipes
+        self.accelerator = Accelerator(mixed_precision="no", cpu=str(device) == "cpu")
         self.device = self.accelerator.device
         self.data = data.to(self.device)  # all of it, as one tensor: no loader, no workers
         self.labels = None if labels is None else labels.to(self.device)
@@ -111,7 +114,8 @@ class Run:
             t = recipe.times(spread(torch.rand((), dtype=torch.float64), recipe.batch))[mine]
             eps = torch.randn(recipe.batch, *x.shape[1:], device=self.device)[mine]
 
-            loss = denoising_loss(model.given(cond), x, t, eps).mean()
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
+                loss = denoising_loss(model.given(cond), x, t, eps).mean()
             self.accelerator.backward(loss)
             self.accelerator.clip_grad_norm_(self.trained.parameters(), recipe.clip)
             for group in self.optimizer.param_groups:

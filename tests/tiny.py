@@ -8,7 +8,7 @@ from diffusion_book.nets.unet import UNetConfig
 from diffusion_book.recipes import FASHION
 from diffusion_book.training import Run
 
-NET = UNetConfig(channels=1, classes=10, patch=4, widths=(8, 16), blocks=1, attention=(), embedding=16, dropout=0.1)
+NET = UNetConfig(channels=1, classes=10, patch=2, widths=(8, 16), blocks=1, attention=(), embedding=16, dropout=0.1)
 TINY = replace(FASHION, net=NET, images=1600, batch=32, warmup=160, flip=True)
 
 
