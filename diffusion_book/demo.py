@@ -17,7 +17,7 @@ from diffusion_book.noise import Noise
 from diffusion_book.training import holds_run, remove_run
 
 ROWS = 8  # samples of each class in the picture
-FILM = 10  # frames of the denoising
+FILM = 15  # frames of the denoising
 
 
 def demo(args) -> None:
@@ -25,7 +25,8 @@ def demo(args) -> None:
     folder = Path(args.out or "runs/demo")
     recipe, data = recipe_book.FASHION, fashion_mnist("train")
     labels = commands.chosen_labels(args.label, recipe, data.names, ROWS * recipe.net.classes)
-    n = commands.enough(args.n)
+    columns = tuple((*data.names, "no class")[k] for k in labels[: recipe.net.classes].tolist())
+    n, steps = commands.enough(args.n), commands.checked_steps(recipe.steps if args.steps is None else args.steps)
     make_room(folder)
 
     run = commands.new_run(recipe, data, folder, seed=args.seed, device=device)
@@ -40,7 +41,7 @@ def demo(args) -> None:
     plots.loss_figure(rows).savefig(folder / "loss.png", dpi=130)
 
     shipped, card = load_model("fashion", device)
-    draw = {"seed": args.seed, "steps": args.steps, "device": device, "bf16": recipe.bf16}
+    draw = {"seed": args.seed, "steps": steps, "device": device, "bf16": recipe.bf16}
     panels = {
         f"This model: {run.seconds / 60:.1f} minutes of training": commands.draw(
             run.denoiser, recipe, len(labels), labels, **draw
@@ -50,7 +51,7 @@ def demo(args) -> None:
         ),
     }
     film, times = denoising_film(run.denoiser, recipe, labels[:1], args.seed, device)
-    plots.demo_figure(panels, film, times, data.names).savefig(folder / "samples.png", dpi=130)
+    plots.demo_figure(panels, film, times, columns).savefig(folder / "samples.png", dpi=130, bbox_inches="tight")
 
     every_class = torch.arange(n) % recipe.net.classes
     images = commands.draw(run.denoiser, recipe, n, every_class, progress=True, **draw)
@@ -98,10 +99,10 @@ def denoising_film(denoiser, recipe, label, seed: int, device) -> tuple[torch.Te
     x = samplers.prior(recipe.schedule, noise)
     frames, times = [x], [1.0]
     bound = denoiser.given(label.to(device))
-    for s, x_s, _ in samplers.trajectory(bound, x, grids.uniform(3 * (FILM - 1)), samplers.dpmpp_2m, noise):
+    for s, x_s, _ in samplers.trajectory(bound, x, grids.uniform(2 * (FILM - 1)), samplers.dpmpp_2m, noise):
         frames.append(x_s)
         times.append(s)
-    return torch.cat(frames[::3]).cpu(), times[::3]
+    return torch.cat(frames[::2]).cpu(), times[::2]
 
 
 def peak_memory_mb() -> float:

@@ -62,17 +62,23 @@ def points_figure(sets: dict[str, torch.Tensor]) -> Figure:
 
 
 def loss_figure(rows: list[dict], title: str = "Training loss") -> Figure:
-    """The logged loss against images seen: each entry as a dot, their running mean as a line."""
+    """The logged loss against images seen: each entry as a dot, and the mean of its neighbourhood as a line."""
     images, losses = [row["images"] for row in rows], [row["loss"] for row in rows]
-    smooth, mean = [], None
-    for loss in losses:
-        mean = loss if mean is None else mean + (loss - mean) * 0.15
-        smooth.append(mean)
+    reach = len(losses) // 25
+    around = [losses[max(i - reach, 0) : i + reach + 1] for i in range(len(losses))]
+    smooth = [sum(part) / len(part) for part in around]
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axis = figure.subplots()
     axis.plot(images, losses, ".", color=MODEL, alpha=0.35, markersize=4)
     axis.plot(images, smooth, color=MODEL)
-    axis.annotate("running mean", (images[-1], smooth[-1]), (0, 8), textcoords="offset points", ha="right", color=MODEL)
+    axis.annotate(
+        "mean of neighbours",
+        (images[-1], max(losses[-4:])),
+        (0, 10),
+        textcoords="offset points",
+        ha="right",
+        color=MODEL,
+    )
     axis.set(title=title, xlabel="training images seen", ylabel="mean squared error of the prediction", yscale="log")
     axis.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axis.yaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
@@ -90,8 +96,8 @@ def demo_figure(
 
     panels: title -> images (rows * classes, C, H, W) in [-1, 1], class by class along a row; film: (frames, C, H, W).
     """
-    figure = Figure(figsize=(6.2 * len(panels), 7.4), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[4.6, 1])
+    figure = Figure(figsize=(6.2 * len(panels), 8.2), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[5.6, 1.5])
     axes = top.subplots(1, len(panels), squeeze=False)[0]
     for axis, (title, samples) in zip(axes, panels.items(), strict=True):
         picture = grid(to_bytes(samples), len(names))

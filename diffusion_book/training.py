@@ -59,11 +59,12 @@ class Run:
         device=None,
         resume=False,
         names=(),
-        log_every=2048,
+        log_every=None,
         save_every=None,
     ):
         self.recipe, self.folder, self.seed, self.names = recipe, Path(folder), seed, tuple(names)
-        self.log_every, self.save_every = log_every, save_every or max(recipe.images // 8, 1)
+        self.log_every = log_every or max(recipe.images // 100, recipe.batch)
+        self.save_every = save_every or max(recipe.images // 8, recipe.batch)
         if device is not None and torch.device(device).type == "cuda" and torch.device(device).index is not None:
             torch.cuda.set_device(device)
         # bf16 is ours to switch, below: accelerate fixes it for the whole process, and a notebook trains several recipes

@@ -76,6 +76,8 @@ def refused(capsys, *args) -> str:
         (["sample", "TRAINED", "--device", "nonsense"], ["'nonsense' cannot be used here"]),
         (["evaluate", "TRAINED", "--n", "3"], ["at least 20"]),
         (["demo", "--n", "3"], ["at least 20"]),
+        (["demo", "--steps", "0"], ["at least 1 step"]),
+        (["train", "points", "--steps", "0"], ["at least 1 step"]),
     ],
 )
 def test_bad_input_gets_one_line(trained, here, capsys, args, words):

@@ -1,0 +1,339 @@
+"""Planted errors: each must turn a test red. `python scripts/mutants.py` (or with words: only mistakes that hold one).
+
+Every mutant is one replacement in a copy of the package; the working tree is never touched. First the tests named below
+must pass on an unchanged copy, then each mutant must make its test file fail. An entry whose text is no longer found, or
+found twice, is an error: bring it up to date. Exit code 1 if anything is missed or stale.
+"""
+
+import contextlib
+import io
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "diffusion_book"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    file: str  # in the package
+    old: str
+    new: str
+    tests: str  # the file in tests/ that must turn red
+    mistake: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int  # pytest's: 0 all passed, 1 some failed
+    failed: str  # the first test that failed
+    seconds: float
+    output: str
+
+
+CURVES, CHAIN, BETAS, MOVED, BASE = (
+    f"schedules/{name}.py" for name in ("continuous", "discrete", "betas", "transformed", "base")
+)
+
+MUTANTS = [
+    # schedules
+    Mutant(CURVES, "torch.exp(-B / 2), torch.sqrt(-torch", "torch.exp(-B), torch.sqrt(-torch", "test_schedules.py",
+           "VP: alpha^2 for alpha"),
+    Mutant(CURVES, "torch.sqrt(-torch.expm1(-B))", "-torch.expm1(-B)", "test_schedules.py",
+           "VP: sigma^2 for sigma"),
+    Mutant(CURVES, "beta * alpha**2 / (2 * sigma)", "beta * alpha**2 / sigma", "test_schedules.py",
+           "VP: the half of sigma' dropped"),
+    Mutant(CURVES, "return self.beta(t).sqrt()", "return self.beta(t)", "test_schedules.py",
+           "VP: g = beta for sqrt(beta)"),
+    Mutant(CURVES, "torch.sin(math.pi / 2 * (1 - t)), torch.sin(math.pi / 2 * t)",
+           "torch.sin(math.pi / 2 * t), torch.sin(math.pi / 2 * (1 - t))", "test_schedules.py",
+           "Cosine: time runs the other way"),
+    Mutant(CURVES, "-math.pi / 2 * sigma, math.pi / 2 * alpha", "math.pi / 2 * sigma, math.pi / 2 * alpha",
+           "test_schedules.py", "Cosine: sign of alpha'"),
+    Mutant(CURVES, "-torch.ones_like(t), torch.ones_like(t)", "torch.ones_like(t), -torch.ones_like(t)",
+           "test_schedules.py", "LinearPath: sign of the velocity, as in papers whose time runs the other way"),
+    Mutant(CURVES, "torch.sigmoid(-as_float64(logsnr) / 2)", "torch.sigmoid(-as_float64(logsnr))",
+           "test_schedules.py", "LinearPath: logsnr taken for logsnr/2 in the inverse"),
+    Mutant(CURVES, "torch.zeros_like(t), sigma * math.log(", "torch.zeros_like(t), math.log(", "test_schedules.py",
+           "VE: sigma' without sigma"),
+    Mutant(CURVES, "torch.where(t == 0, torch.zeros_like(t), sigma)", "sigma", "test_schedules.py",
+           "VE: no jump to the clean image at t = 0"),
+    Mutant(CURVES, "torch.exp(-B / 2), -torch.expm1(-B)", "torch.exp(-B / 2), torch.sqrt(-torch.expm1(-B))",
+           "test_schedules.py", "SubVP: sigma of VP"),
+    Mutant(CURVES, "beta * torch.exp(-B)\n", "beta * torch.exp(-B / 2)\n", "test_schedules.py",
+           "SubVP: exp(-B/2) for exp(-B) in sigma'"),
+    Mutant(CURVES, "2 * torch.asinh(", "torch.asinh(", "test_schedules.py", "SubVP: B/2 for B in the inverse"),
+    Mutant(BASE, "return 2 * (alpha.log() - sigma.log())", "return alpha.log() - sigma.log()", "test_schedules.py",
+           "lambda = logsnr/2 for logsnr"),
+    Mutant(BASE, "(sigma_rate - self._drift(t) * sigma)).sqrt()", "(sigma_rate - self._drift(t) * sigma))",
+           "test_schedules.py", "g^2 for g"),
+    Mutant(BASE, "(sigma_rate - self._drift(t) * sigma)", "(sigma_rate + self._drift(t) * sigma)",
+           "test_schedules.py", "g^2: sign of the drift"),
+    Mutant(BASE, "return alpha_rate / alpha", "return alpha_rate", "test_schedules.py", "drift: alpha' for alpha'/alpha"),
+    Mutant(CHAIN, "alpha_bar = torch.cumprod(1 - betas, 0)", "alpha_bar = 1 - betas", "test_schedules.py",
+           "chain: alpha_k for alpha_bar_k"),
+    Mutant(CHAIN, "(t * self.steps - (k - 1))", "(t * self.steps - k)", "test_schedules.py", "chain: off by one step"),
+    Mutant(CHAIN, "t * self.steps - 1e-9", "t * self.steps + 1e-9", "test_schedules.py",
+           "chain: a knot counted to the interval above it"),
+    Mutant(CHAIN, "-sigma * alpha**2 / 2 * (low - high)", "-sigma * alpha / 2 * (low - high)", "test_schedules.py",
+           "chain: alpha for alpha^2 in sigma'"),
+    Mutant(BETAS, "h[0]).clamp(max=max_beta)", "h[0])", "test_schedules.py", "cosine betas: last ones not clipped"),
+    Mutant(BETAS, "(u + offset) / (1 + offset)) ** 2", "(u + offset) / (1 + offset))", "test_schedules.py",
+           "cosine betas: cos for cos^2"),
+    Mutant(BETAS, "(u + offset) / (1 + offset)", "u", "test_schedules.py", "cosine betas: no offset"),
+    Mutant(BETAS, "math.sqrt(end), steps, dtype=torch.float64) ** 2", "math.sqrt(end), steps, dtype=torch.float64)",
+           "test_schedules.py", "quadratic betas: square forgotten"),
+    Mutant(BETAS, "(root - root[-1]) * root[0] / (root[0] - root[-1])", "root - root[-1]", "test_schedules.py",
+           "zero terminal SNR: shifted, but not stretched"),
+    Mutant(BETAS, "factor**2 * (1 - alpha_bar)", "factor * (1 - alpha_bar)", "test_schedules.py",
+           "shifted chain: factor for factor^2"),
+    Mutant(MOVED, "self.base._logsnr(t) - 2 * math.log(", "self.base._logsnr(t) - math.log(", "test_schedules.py",
+           "shift: log(factor) for 2 log(factor)"),
+    Mutant(MOVED, "self.base._diffusion(inner) * self._inner_rate(t, inner).sqrt()",
+           "self.base._diffusion(inner) * self._inner_rate(t, inner)", "test_schedules.py",
+           "shift: g times dt'/dt, not its root"),
+    Mutant(MOVED, "alpha * sigma**2 / 2 * rate,", "alpha * sigma**2 * rate,", "test_schedules.py",
+           "learned: the half of alpha' dropped"),
+    # predictions
+    Mutant("predictions.py", "return -sigma, alpha", "return sigma, alpha", "test_predictions.py", "v: sign of x"),
+    Mutant("predictions.py", "return -sigma, alpha", "return alpha, -sigma", "test_predictions.py", "v: rows swapped"),
+    Mutant("predictions.py", "_constant(0.0, t), -1 / sigma", "_constant(0.0, t), 1 / sigma", "test_predictions.py",
+           "score: sign"),
+    Mutant("predictions.py", "_constant(0.0, t), -1 / sigma", "_constant(0.0, t), -1 / sigma**2",
+           "test_predictions.py", "score: sigma^2 for sigma"),
+    Mutant("predictions.py", "-alpha * sigma_data / scale", "alpha * sigma_data / scale", "test_predictions.py",
+           "EDM's target: sign of eps"),
+    Mutant("predictions.py", "scale = (alpha**2 * sigma_data**2 + sigma**2) ** 0.5",
+           "scale = (sigma_data**2 + sigma**2) ** 0.5", "test_predictions.py", "EDM's target: alpha taken for 1"),
+    Mutant("predictions.py", "return combine(b / determinant, x_t, -sigma / determinant, y)",
+           "return combine(b / determinant, x_t, sigma / determinant, y)", "test_predictions.py",
+           "solve: sign of sigma y"),
+    Mutant("predictions.py", "combine(alpha / determinant, y, -a / determinant, x_t)",
+           "combine(alpha / determinant, x_t, -a / determinant, y)", "test_predictions.py",
+           "solve: x_t and y swapped in eps_hat"),
+    Mutant("predictions.py", "(a - b * alpha / sigma) ** 2\n\n", "abs(a - b * alpha / sigma)\n\n", "test_predictions.py",
+           "loss scale: not squared"),
+    Mutant("predictions.py", "clamp(max=gamma)", "clamp(min=gamma)", "test_predictions.py", "min-SNR: max for min"),
+    Mutant("predictions.py", "logsnr.exp() + 1 / sigma_data**2", "logsnr.exp() + 1 / sigma_data",
+           "test_predictions.py", "EDM's weight: sigma_data for its square"),
+    Mutant("predictions.py", "torch.sigmoid(bias - logsnr)", "torch.sigmoid(logsnr - bias)", "test_predictions.py",
+           "sigmoid weight: sign of logsnr"),
+    # denoiser
+    Mutant("denoiser.py", "return -self.eps(x_t, t) / expand(sigma, x_t)", "return self.eps(x_t, t) / expand(sigma, x_t)",
+           "test_predictions.py", "score of a denoiser: sign"),
+    Mutant("denoiser.py", "return -self.eps(x_t, t) / expand(sigma, x_t)", "return -self.eps(x_t, t)",
+           "test_predictions.py", "score of a denoiser: not divided by sigma"),
+    Mutant("denoiser.py", "x_hat + expand(sigma_rate, x_t)", "x_hat - expand(sigma_rate, x_t)",
+           "test_predictions.py", "velocity of a denoiser: sign of eps"),
+    Mutant("denoiser.py", "(x_t - expand(alpha, x_t) * x_hat) / expand(sigma, x_t)",
+           "(x_t - x_hat) / expand(sigma, x_t)", "test_predictions.py", "eps of a denoiser: alpha forgotten"),
+    Mutant("denoiser.py", "(alpha**2 * self.sigma_data**2 + sigma**2) ** -0.5",
+           "(alpha**2 * self.sigma_data + sigma**2) ** -0.5", "test_predictions.py",
+           "network input: sigma_data for its square"),
+    Mutant("denoiser.py", "(own_alpha**2 + own_sigma**2) / (alpha**2 + sigma**2)",
+           "(alpha**2 + sigma**2) / (own_alpha**2 + own_sigma**2)", "test_predictions.py",
+           "another schedule: the scale upside down"),
+    Mutant("denoiser.py", "own_t = own.inverse_logsnr(logsnr)", "own_t = own.inverse_logsnr(logsnr / 2)",
+           "test_predictions.py", "another schedule: logsnr/2 matched to logsnr"),
+    # samplers
+    Mutant("samplers.py", "alpha_ts = alpha_t / alpha_s", "alpha_ts = alpha_t", "test_samplers.py",
+           "posterior: alpha_bar_k for alpha_k"),
+    Mutant("samplers.py", "beta = sigma_t**2 - alpha_ts**2 * sigma_s**2", "beta = sigma_t**2 - alpha_ts * sigma_s**2",
+           "test_samplers.py", "posterior: alpha for alpha^2"),
+    Mutant("samplers.py", "return alpha_ts * sigma_s**2 / sigma_t**2,", "return alpha_s * sigma_s**2 / sigma_t**2,",
+           "test_samplers.py", "posterior: sqrt(alpha_bar) on x_t, where sqrt(1 - beta) is meant"),
+    Mutant("samplers.py", "math.sqrt(beta_tilde) * noise() if beta_tilde", "beta_tilde * noise() if beta_tilde",
+           "test_samplers.py", "ancestral: noise multiplied by the variance"),
+    Mutant("samplers.py", "math.sqrt(beta) * noise()", "math.sqrt(beta_tilde) * noise()", "test_samplers.py",
+           "ancestral_beta: beta_tilde for beta"),
+    Mutant("samplers.py", "sigma_s**2 - eta**2 * beta_tilde", "sigma_s**2 - eta * beta_tilde", "test_samplers.py",
+           "ddim: eta for eta^2"),
+    Mutant("samplers.py", "mean + eta * math.sqrt(beta_tilde) * noise()", "mean + eta**2 * math.sqrt(beta_tilde) * noise()",
+           "test_samplers.py", "ddim: eta^2 for eta"),
+    Mutant("samplers.py", "kept = math.sqrt(remaining) / sigma_t", "kept = math.sqrt(remaining)", "test_samplers.py",
+           "ddim: eps_hat not divided by sigma"),
+    Mutant("samplers.py", "combine(kept, x, alpha_s - kept * alpha_t, x_hat)", "combine(kept, x, alpha_s, x_hat)",
+           "test_samplers.py", "ddim: eps_hat taken for x_t"),
+    Mutant("samplers.py", "return alpha_s * (x / alpha_t + (ratio_s - ratio_t) * slope)",
+           "return alpha_s * (x / alpha_t + (ratio_t - ratio_s) * slope)", "test_samplers.py", "euler: step uphill"),
+    Mutant("samplers.py", "(slope + slope_s) / 2", "(slope + slope_s)", "test_orders.py", "heun: 1/2 dropped"),
+    Mutant("samplers.py", "denoiser(alpha_s * z_s, s)", "denoiser(alpha_s * z_s, t)", "test_orders.py",
+           "heun: second slope at the old time"),
+    Mutant("samplers.py", "denoiser(alpha_s * z_s, s)", "denoiser(z_s, s)", "test_orders.py",
+           "heun: x/alpha given to the denoiser for x"),
+    Mutant("samplers.py", "math.sqrt(raised**2 - ratio_t**2)", "(raised - ratio_t)", "test_samplers.py",
+           "churn: difference of sigmas for the root of the difference of squares"),
+    Mutant("samplers.py", "* noise_scale * noise()", "* noise()", "test_samplers.py", "churn: noise factor dropped"),
+    Mutant("samplers.py", 'weight = h / (2 * memory["h"])', 'weight = h / memory["h"]', "test_orders.py",
+           "dpmpp_2m: 1/2 of the extrapolation dropped"),
+    Mutant("samplers.py", 'weight = h / (2 * memory["h"])', 'weight = memory["h"] / (2 * h)', "test_samplers.py",
+           "dpmpp_2m: ratio of steps upside down"),
+    Mutant("samplers.py", 'memory["x_hat"], memory["h"] = x_hat, h', 'memory["x_hat"], memory["h"] = guess, h',
+           "test_samplers.py", "dpmpp_2m: the extrapolated guess remembered"),
+    Mutant("samplers.py", "return x + (s - t) * denoiser.velocity(x, t)", "return x + (t - s) * denoiser.velocity(x, t)",
+           "test_samplers.py", "euler_t: time runs the other way"),
+    Mutant("samplers.py", "(s - t) / 2 * (velocity +", "(s - t) * (velocity +", "test_orders.py",
+           "heun_t: 1/2 dropped"),
+    Mutant("samplers.py", "(s - t) / 2 * (velocity + denoiser.velocity(x + (s - t) * velocity, s))",
+           "(s - t) / 2 * (velocity + denoiser.velocity(x + (s - t) / 2 * velocity, s))", "test_orders.py",
+           "heun_t: half a step to the second slope"),
+    Mutant("samplers.py", "(1 + eta**2) / 2 * g**2", "(1 + eta) / 2 * g**2", "test_orders.py",
+           "euler_maruyama: eta for eta^2"),
+    Mutant("samplers.py", "(1 + eta**2) / 2 * g**2", "(1 + eta**2) * g**2", "test_orders.py",
+           "euler_maruyama: 1/2 of the score dropped"),
+    Mutant("samplers.py", "eta * g * math.sqrt(t - s)", "eta * g * (t - s)", "test_orders.py",
+           "euler_maruyama: noise with dt for sqrt(dt)"),
+    Mutant("samplers.py", "(alpha**2 + sigma**2) ** 0.5 * noise()", "(alpha**2 + sigma**2) * noise()",
+           "test_samplers.py", "prior: variance for deviation"),
+    Mutant("samplers.py", "x = step(seen, x, t, s, memory,", "x = step(seen, x, t, s, {},", "test_samplers.py",
+           "the loop forgets its memory"),
+    # grids
+    Mutant("grids.py", "end**0.5, n + 1, dtype=torch.float64) ** 2", "end**0.5, n + 1, dtype=torch.float64)",
+           "test_grids.py", "quadratic grid: square forgotten"),
+    Mutant("grids.py", "shift * t / (1 + (shift - 1) * t)\n\n\ndef logsnr", "shift * t / (1 + shift * t)\n\n\ndef logsnr",
+           "test_grids.py", "shifted grid: shift for shift - 1"),
+    Mutant("grids.py", "schedule.logsnr(end), n, dtype", "schedule.logsnr(end), n + 1, dtype", "test_grids.py",
+           "logsnr grid: one step too many"),
+    Mutant("grids.py", "schedule.inverse_logsnr(-2 * ratio.log())", "schedule.inverse_logsnr(-ratio.log())",
+           "test_grids.py", "karras grid: logsnr/2 for logsnr"),
+    Mutant("grids.py", "low ** (1 / rho), n, dtype=torch.float64) ** rho", "low ** (1 / rho), n, dtype=torch.float64)",
+           "test_grids.py", "karras grid: power rho forgotten"),
+    # objectives and noise
+    Mutant("objectives.py", "* x + expand(sigma, x) * eps", "* x + expand(sigma, x) ** 2 * eps", "test_objectives.py",
+           "loss: noise multiplied by sigma^2"),
+    Mutant("objectives.py", ".square().flatten(1).mean(1)", ".square().flatten(1).sum(1)", "test_objectives.py",
+           "loss: summed, not averaged, over the dimensions"),
+    Mutant("objectives.py", "loss * weight(denoiser.schedule.logsnr(t)).to(loss)",
+           "loss * weight(denoiser.schedule.logsnr(t)).to(loss) ** 2", "test_objectives.py", "loss: weighted twice"),
+    Mutant("objectives.py", "self.mean + self.std * torch", "self.mean + self.std**2 * torch", "test_objectives.py",
+           "logit-normal: variance for deviation"),
+    Mutant("objectives.py", "(u * self.steps).floor() + 1)", "(u * self.steps).floor())", "test_objectives.py",
+           "steps: k from 0 to K - 1"),
+    Mutant("objectives.py", "self.low + (self.high - self.low) * u", "self.low + self.high * u", "test_objectives.py",
+           "uniform times: beyond the end"),
+    Mutant("objectives.py", "dtype=torch.float64) / n) % 1", "dtype=torch.float64)) % 1", "test_objectives.py",
+           "spread times: all the same"),
+    Mutant("noise.py", "mix(seed, first + i)", "mix(seed, i)", "test_grids.py",
+           "noise: every batch begins with the same image"),
+    Mutant("noise.py", "mix(seed, first + i)", "seed + first + i", "test_grids.py",
+           "noise: image i of one seed is image i - 1 of the next"),
+    Mutant("noise.py", "mix(seed, first + i)", "seed", "test_grids.py", "noise: all images the same"),
+    # the oracle
+    Mutant("exact.py", "z = self._to_axes(x_t - alpha * self.means)", "z = self._to_axes(x_t - self.means)",
+           "test_exact.py", "oracle: means not scaled by alpha"),
+    Mutant("exact.py", "d = alpha**2 * self._l + sigma**2", "d = self._l", "test_exact.py",
+           "oracle: the mixture that is not diffused"),
+    Mutant("exact.py", "d = alpha**2 * self._l + sigma**2", "d = alpha * self._l + sigma**2", "test_exact.py",
+           "oracle: alpha for alpha^2"),
+    Mutant("exact.py", "(z**2 / d + torch.log(2 * math.pi * d)).sum(-1) / 2", "(z**2 / d).sum(-1) / 2", "test_exact.py",
+           "oracle: Gaussians not normalized"),
+    Mutant("exact.py", "self._from_axes(alpha * self._l / d * z))).sum(1)", "self._from_axes(self._l / d * z))).sum(1)",
+           "test_exact.py", "oracle: alpha forgotten in the gain"),
+    Mutant("exact.py", "score = -(r * self._from_axes(z / d))", "score = (r * self._from_axes(z / d))", "test_exact.py",
+           "oracle: sign of the score"),
+    Mutant("exact.py", "spread = sigma**2 * self._l / d", "spread = sigma * self._l / d", "test_exact.py",
+           "oracle: sigma for sigma^2 in the posterior"),
+    Mutant("exact.py", "alpha**2 * (chunk**2).sum(-1) / 2", "alpha**2 * (chunk**2).sum(-1)", "test_exact.py",
+           "empirical denoiser: 1/2 dropped"),
+]  # fmt: skip
+
+
+def mutated(mutant: Mutant) -> str:
+    """The file's text with the error in it. Raises LookupError where the entry is stale."""
+    text = (ROOT / PACKAGE / mutant.file).read_text()
+    if text.count(mutant.old) != 1:
+        raise LookupError(f"{mutant.file}: found {text.count(mutant.old)} times, not once: {mutant.old!r}")
+    changed = text.replace(mutant.old, mutant.new)
+    compile(changed, mutant.file, "exec")
+    return changed
+
+
+def run(mutant: Mutant | None, tests: str) -> Outcome:
+    """One test file against a fresh copy of the package, with a mutant or without, in a process of its own."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder).resolve()
+        data = shutil.ignore_patterns("__pycache__", "shipped", "weights")
+        shutil.copytree(ROOT / PACKAGE, copy / PACKAGE, ignore=data)
+        shutil.copytree(ROOT / "tests", copy / "tests", ignore=data)
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        if mutant:
+            (copy / PACKAGE / mutant.file).write_text(mutated(mutant))
+        os.chdir(copy)
+        sys.path.insert(0, str(copy))
+        code, failed, output = run_pytest(f"tests/{tests}")
+        where = Path(sys.modules[PACKAGE].__file__).resolve()
+        os.chdir(ROOT)
+        if copy not in where.parents:
+            raise RuntimeError(f"the tests imported {where}, not the copy in {copy}")
+    return Outcome(code, failed, time.perf_counter() - start, output)
+
+
+def run_pytest(path: str) -> tuple[int, str, str]:
+    import pytest
+    import torch
+
+    torch.set_num_threads(1)
+
+    class FirstFailure:
+        name = ""
+
+        def pytest_runtest_logreport(self, report):
+            if report.failed and not self.name:
+                self.name = report.nodeid.split("::")[-1]
+
+    first, output = FirstFailure(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = pytest.main([path, "-x", "-q", "-p", "no:cacheprovider"], plugins=[first])
+    return int(code), first.name, output.getvalue()
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """A new process for every task; where the system can fork, from one that has imported torch already."""
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["torch.distributions", "pytest", "hypothesis"])
+    return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1)
+
+
+def main(words: list[str]) -> int:
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    chosen = [m for m in MUTANTS if not words or any(word in m.mistake for word in words)]
+    stale = []
+    for mutant in chosen:
+        try:
+            mutated(mutant)
+        except (LookupError, SyntaxError, OSError) as error:
+            stale.append(f"STALE   {mutant.mistake}: {error}")
+    if stale or not chosen:
+        print("\n".join(stale) or f"no mistake holds any of {words}")
+        return 1
+
+    start, missed = time.perf_counter(), 0
+    with pool(2) as workers:
+        files = sorted({mutant.tests for mutant in chosen})
+        for tests, outcome in zip(files, workers.map(run, [None] * len(files), files), strict=True):
+            if outcome.code != 0:
+                print(f"{outcome.output}\ntests/{tests} is red without any mutant: make it green first")
+                return 1
+        for mutant, outcome in zip(chosen, workers.map(run, chosen, [m.tests for m in chosen]), strict=True):
+            verdict = {0: "MISSED", 1: "caught"}.get(outcome.code, "BROKEN")
+            missed += verdict != "caught"
+            by = outcome.failed or mutant.tests
+            print(f"{verdict}  {outcome.seconds:4.1f} s  {mutant.mistake}  [{by}]", flush=True)
+            if verdict == "BROKEN":
+                print(outcome.output)
+    print(f"{len(chosen) - missed} of {len(chosen)} planted errors caught in {time.perf_counter() - start:.0f} s")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
