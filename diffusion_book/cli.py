@@ -149,6 +149,12 @@ def main(args: list[str] | None = None) -> None:
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(
+            f"error: {error.strerror or error}{where}: choose another place with --out, or make room", file=sys.stderr
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print("\nstopped. A training run goes on from its last checkpoint with --resume.", file=sys.stderr)
         sys.exit(130)

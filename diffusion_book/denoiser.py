@@ -177,7 +177,20 @@ class Denoiser(PosteriorMean):
 
 def clipped(denoiser: PosteriorMean, low: float = -1.0, high: float = 1.0) -> PosteriorMean:
     """The denoiser with x_hat clipped to [low, high], the range that data can have. Source: Ho et al. 2020 (code)."""
-    return FromFunction(lambda x_t, t: denoiser(x_t, t).clamp(low, high), denoiser.schedule)
+    return Clipped(denoiser, low, high)
+
+
+class Clipped(PosteriorMean):
+    """See `clipped`."""
+
+    def __init__(self, inner: PosteriorMean, low: float, high: float):
+        self.inner, self.schedule, self.low, self.high = inner, inner.schedule, low, high
+
+    def __call__(self, x_t, t):
+        return self.inner(x_t, t).clamp(self.low, self.high)
+
+    def given(self, cond):
+        return Clipped(self.inner.given(cond), self.low, self.high)
 
 
 def _cast(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -89,6 +89,11 @@ def precision_recall(ours: torch.Tensor, theirs: torch.Tensor, neighbours: int =
     Source: Kynkaanniemi et al. 2019, eq. 1-3. Both depend on the number of samples: use the same on both sides.
     """
 
+    if min(len(ours), len(theirs)) <= neighbours:
+        raise BookError(
+            f"the {neighbours}-th neighbour of a feature needs more than {neighbours} features on each side"
+        )
+
     def covered(points, centres):
         # the nearest neighbour of a centre is itself, hence one more
         radii = torch.cdist(centres, centres).kthvalue(neighbours + 1).values

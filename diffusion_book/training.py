@@ -75,11 +75,11 @@ class Run:
 
         torch.manual_seed(seed)
         self.net = recipe.network().to(self.device)
-        self.average = AveragedModel(self.net, multi_avg_fn=self._average)
-        self.denoiser = Denoiser(self.average.module.eval(), recipe.schedule, recipe.prediction, recipe.sigma_data)
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             self.net.to(memory_format=torch.channels_last)
+        self.average = AveragedModel(self.net, multi_avg_fn=self._average)
+        self.denoiser = Denoiser(self.average.module.eval(), recipe.schedule, recipe.prediction, recipe.sigma_data)
         optimizer = torch.optim.AdamW(
             self.net.parameters(),
             lr=recipe.learning_rate,

@@ -1,6 +1,7 @@
 """The command line: bad input gets one clear line and exit code 2, and nothing is lost; good input does what it says."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,12 @@ def test_training_into_a_folder_that_holds_a_run(here, capsys):
     assert Path("run/notes.txt").read_text() == "mine"
     assert len(list(Path("run/samples").glob("*.png"))) > 1
     capsys.readouterr()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(trained, here, capsys):
+    Path("locked").mkdir(mode=0o500)
+    refused(capsys, "sample", trained, "--n", "1", "--steps", "1", "--out", "locked/x.png")
 
 
 def test_the_demo_replaces_only_its_own_folder(here, capsys):

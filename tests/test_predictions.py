@@ -468,3 +468,9 @@ def test_any_row_that_is_not_x_t_round_trips(a, b, t):
         return
     solved = prediction.solve(VP(), t, alpha * x + sigma * eps, prediction.target(VP(), t, x, eps))
     close(torch.cat(solved), torch.cat([x, eps]), 1e-10)
+
+
+def test_clipping_keeps_the_condition():
+    mixture = GaussianMixture([0.5, 0.5], [[-3.0], [3.0]], [0.1, 0.1])
+    denoiser = clipped(mixture.denoiser(VP())).given(torch.tensor([1]))
+    assert denoiser(torch.tensor([[-2.0]]), 0.9).item() == 1.0  # the second component, cut off at 1

@@ -122,20 +122,25 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_last_good_sta
     assert run.recipe.batch * 16 == 512
 
 
-def test_no_room_on_the_disk_leaves_the_old_checkpoint(tmp_path):
-    """Under a limit on the size of files, the second save fails in one line and the first stays whole."""
+@pytest.mark.skipif(os.name != "posix", reason="file-size limits are a POSIX thing")
+def test_no_room_on_the_disk_leaves_a_checkpoint_to_go_on_from(unbroken, tmp_path):
+    """Under a limit on the size of files the second save fails in one line; with room again, the run ends as ever."""
     script = (
-        "import resource, sys, torch; from pathlib import Path; from diffusion_book import checkpoints;"
-        "path = Path(sys.argv[1]); checkpoints.write(path, {'w': torch.ones(10)}, {});"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); checkpoints.write(path, {'w': torch.zeros(100000)}, {})"
+        "import resource, sys; from tiny import tiny_run\n"
+        "rows = iter(tiny_run(sys.argv[1]))\n"
+        "while not next(rows).saved: pass\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "for _ in rows: pass"
     )
-    if os.name != "posix":
-        pytest.skip("file-size limits are a POSIX thing")
-    path = tmp_path / "model.safetensors"
-    result = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    result = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, env=environment)
+    assert result.returncode == 1
     assert "the one saved before it is untouched" in result.stderr
-    assert torch.equal(checkpoints.read(path)[0]["w"], torch.ones(10))
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["log.jsonl", "model.safetensors", "state.safetensors"]
+    resumed = tiny_run(tmp_path, resume=True)
+    assert resumed.seen == 256
+    list(resumed)
+    assert_same(unbroken, tmp_path)
 
 
 def test_training_on_a_gaussian_finds_its_exact_denoiser(tmp_path):

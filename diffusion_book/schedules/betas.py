@@ -4,6 +4,8 @@ import math
 
 import torch
 
+from diffusion_book.errors import BookError
+
 
 def linear(steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> torch.Tensor:
     """Equally spaced betas. Source: Ho et al. 2020, section 4."""
@@ -69,6 +71,8 @@ def shifted(betas: torch.Tensor, factor: float) -> torch.Tensor:
 
     Source: Hoogeboom et al. 2023, section 3.1. See chapter 1.
     """
+    if not factor > 0:
+        raise BookError(f"the shift factor must be positive, but got {factor}")
     alpha_bar = torch.cumprod(1 - betas.double(), 0)
     alpha_bar = alpha_bar / (alpha_bar + factor**2 * (1 - alpha_bar))
     return from_alpha_bar(torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar]))
