@@ -34,7 +34,7 @@ class Common:
 
 @dataclass
 class Demo(Common):
-    """Train on real photographs of clothes for about two minutes, sample, measure, and say what was made.
+    """Train on real photographs of clothes for a few minutes, sample, measure, and say what was made.
 
     Writes model.safetensors, samples.png, loss.png and summary.json to runs/demo, in place of an earlier demo's.
     """

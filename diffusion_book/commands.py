@@ -59,7 +59,8 @@ def prepare(name: str, size: str, source: str | None) -> tuple[Recipe, "ImageSet
 
         if source is not None and source not in POINT_SETS:
             raise BookError(f"there is no point set {source!r}: choose one of {', '.join(POINT_SETS)}")
-        return recipe, POINT_SETS[source or "moons"](100_000, seed=0)
+        source = source or "moons"
+        return replace(recipe, data=f"points/{source}"), POINT_SETS[source](100_000, seed=0)
     if recipe.data == "cifar10":
         from diffusion_book.data.cifar10 import cifar10
 
@@ -193,10 +194,9 @@ def evaluate(args) -> None:
     labels = chosen_labels(args.label, card.recipe, card.names, n)
     if args.out:
         refuse_existing(Path(args.out), args.overwrite)
-    if card.recipe.data == "points":
-        scores = measure_points(
-            draw(denoiser, card.recipe, n, labels, args.steps, args.sampler, args.eta, args.seed, device)
-        )
+    if card.recipe.data.startswith("points/"):
+        points = draw(denoiser, card.recipe, n, labels, args.steps, args.sampler, args.eta, args.seed, device)
+        scores = measure_points(points, card.recipe.data.removeprefix("points/"))
     elif card.recipe.shape == (1, 28, 28):
         images = draw(
             denoiser, card.recipe, n, labels, args.steps, args.sampler, args.eta, args.seed, device, progress=True
@@ -238,7 +238,8 @@ def measure_images(images: torch.Tensor, label: str | None = None) -> dict[str, 
     }
 
 
-def measure_points(points: torch.Tensor, name: str = "moons") -> dict[str, dict[str, float]]:
+def measure_points(points: torch.Tensor, name: str) -> dict[str, dict[str, float]]:
+    """The distances of the samples from a fresh draw of the point set `name`, and those of another fresh draw."""
     from diffusion_book.data.points import POINT_SETS
 
     data, again = (POINT_SETS[name](len(points), seed=seed) for seed in (1, 2))
@@ -250,7 +251,7 @@ def measure_points(points: torch.Tensor, name: str = "moons") -> dict[str, dict[
             "samples": len(a),
         }
 
-    return {"samples": figures(points), "real": figures(again)}
+    return {"samples": figures(points), "real data": figures(again)}
 
 
 # ---------------------------------------------------------------------------------------- listing

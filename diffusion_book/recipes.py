@@ -1,4 +1,4 @@
-"""Every model of the book, at two sizes: `laptop` (about two minutes on two CPU cores) and `gpu` (the full run).
+"""Every model of the book, at two sizes: `laptop` (a few minutes on two CPU cores) and `gpu` (the full run).
 
 A recipe is all that training needs to know besides the data and a seed, so that one command makes a model again.
 """
@@ -57,7 +57,7 @@ class Recipe:
 
     def learning_rate_at(self, seen: int) -> float:
         """Linear warm-up to the peak, then linearly down to 0 at the end."""
-        return self.learning_rate * min((seen + self.batch) / self.warmup, 1.0) * (1 - seen / self.images)
+        return self.learning_rate * min((seen + self.batch) / self.warmup, 1.0) * max(1 - seen / self.images, 0.0)
 
 
 # patch=2 folds 28x28 pixels into 14x14 places of four: a quarter of the work, and the network is wide enough to unfold them
@@ -99,6 +99,7 @@ FASHION_LONG = replace(
     learning_rate=1.5e-3,
     warmup=10_000,
     ema=0.9995,
+    steps=20,
 )
 FASHION_GPU = replace(
     FASHION_LONG,

@@ -84,7 +84,7 @@ def posterior(schedule: Schedule, t: float, s: float) -> tuple[float, float, flo
     """
     (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
     alpha_ts = alpha_t / alpha_s
-    beta = sigma_t**2 - alpha_ts**2 * sigma_s**2
+    beta = max(sigma_t**2 - alpha_ts**2 * sigma_s**2, 0.0)  # rounding could make a tiny step's variance negative
     return alpha_ts * sigma_s**2 / sigma_t**2, alpha_s * beta / sigma_t**2, beta * sigma_s**2 / sigma_t**2, beta
 
 
@@ -93,15 +93,19 @@ def ancestral(denoiser, x, t, s, memory, noise):
     """x_s ~ q(x_s | x_t, x_hat), with the posterior variance beta_tilde. Source: Ho et al. 2020, algorithm 2."""
     x_hat = denoiser(x, t)
     c_t, c_0, beta_tilde, _ = posterior(denoiser.schedule, t, s)
-    return c_t * x + c_0 * x_hat + math.sqrt(beta_tilde) * noise() if beta_tilde > 0 else x_hat
+    if denoiser.schedule(s)[1] == 0:
+        return x_hat
+    return c_t * x + c_0 * x_hat + math.sqrt(beta_tilde) * noise()
 
 
 @_declare(order=1, nfe=1)
 def ancestral_beta(denoiser, x, t, s, memory, noise):
     """The same mean with the variance beta of the forward step: the larger of DDPM's two choices."""
     x_hat = denoiser(x, t)
-    c_t, c_0, beta_tilde, beta = posterior(denoiser.schedule, t, s)
-    return c_t * x + c_0 * x_hat + math.sqrt(beta) * noise() if beta_tilde > 0 else x_hat
+    c_t, c_0, _, beta = posterior(denoiser.schedule, t, s)
+    if denoiser.schedule(s)[1] == 0:
+        return x_hat
+    return c_t * x + c_0 * x_hat + math.sqrt(beta) * noise()
 
 
 def ddim(eta: float = 0.0) -> Step:

@@ -13,7 +13,6 @@ import shutil
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,9 +148,9 @@ MUTANTS = [
            "test_samplers.py", "posterior: alpha for alpha^2"),
     Mutant("samplers.py", "return alpha_ts * sigma_s**2 / sigma_t**2,", "return alpha_s * sigma_s**2 / sigma_t**2,",
            "test_samplers.py", "posterior: sqrt(alpha_bar) on x_t, where sqrt(1 - beta) is meant"),
-    Mutant("samplers.py", "math.sqrt(beta_tilde) * noise() if beta_tilde", "beta_tilde * noise() if beta_tilde",
+    Mutant("samplers.py", "c_0 * x_hat + math.sqrt(beta_tilde) * noise()", "c_0 * x_hat + beta_tilde * noise()",
            "test_samplers.py", "ancestral: noise multiplied by the variance"),
-    Mutant("samplers.py", "math.sqrt(beta) * noise()", "math.sqrt(beta_tilde) * noise()", "test_samplers.py",
+    Mutant("samplers.py", "c_t, c_0, _, beta = posterior", "c_t, c_0, beta, _ = posterior", "test_samplers.py",
            "ancestral_beta: beta_tilde for beta"),
     Mutant("samplers.py", "sigma_s**2 - eta**2 * beta_tilde", "sigma_s**2 - eta * beta_tilde", "test_samplers.py",
            "ddim: eta for eta^2"),
@@ -255,8 +254,9 @@ def mutated(mutant: Mutant) -> str:
     return changed
 
 
-def run(mutant: Mutant | None, tests: str) -> Outcome:
+def run(job: tuple[Mutant | None, str]) -> Outcome:
     """One test file against a fresh copy of the package, with a mutant or without, in a process of its own."""
+    mutant, tests = job
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder).resolve()
@@ -295,13 +295,13 @@ def run_pytest(path: str) -> tuple[int, str, str]:
     return int(code), first.name, output.getvalue()
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """A new process for every task; where the system can fork, from one that has imported torch already."""
+def processes(n: int):
+    """A pool with a new process for every job; where the system can fork, from one that has imported torch already."""
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["torch.distributions", "pytest", "hypothesis"])
-    return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1)
+        context.set_forkserver_preload(["torch.distributions", "sympy", "hypothesis", "pytest"])
+    return context.Pool(n, maxtasksperchild=1)
 
 
 def main(words: list[str]) -> int:
@@ -318,13 +318,13 @@ def main(words: list[str]) -> int:
         return 1
 
     start, missed = time.perf_counter(), 0
-    with pool(2) as workers:
+    with processes(2) as pool:
         files = sorted({mutant.tests for mutant in chosen})
-        for tests, outcome in zip(files, workers.map(run, [None] * len(files), files), strict=True):
+        for tests, outcome in zip(files, pool.imap(run, [(None, tests) for tests in files]), strict=True):
             if outcome.code != 0:
                 print(f"{outcome.output}\ntests/{tests} is red without any mutant: make it green first")
                 return 1
-        for mutant, outcome in zip(chosen, workers.map(run, chosen, [m.tests for m in chosen]), strict=True):
+        for mutant, outcome in zip(chosen, pool.imap(run, [(m, m.tests) for m in chosen]), strict=True):
             verdict = {0: "MISSED", 1: "caught"}.get(outcome.code, "BROKEN")
             missed += verdict != "caught"
             by = outcome.failed or mutant.tests

@@ -6,7 +6,7 @@ python scripts/ship.py runs/fashion-long fashion
 import sys
 
 import torch
-from calibrate import distance, over_seeds  # the same measurement as `make calibrate`
+from calibrate import N, distance, over_seeds  # the same measurement as `make calibrate`
 
 from diffusion_book import hardware
 from diffusion_book.checkpoints import SHIPPED, load_model, save_model
@@ -19,7 +19,7 @@ def main(folder: str, name: str) -> None:
     save_model(target, denoiser.net, card, torch.float16)
     denoiser, card = load_model(name, hardware.choose())
     scores = over_seeds([distance(denoiser, card.recipe, seed) for seed in range(3)])
-    card.metrics = {"frechet distance, 2,000 samples, three sampling seeds": scores}
+    card.metrics = {"frechet distance": scores | {"samples": N, "steps": card.recipe.steps}}
     save_model(target, denoiser.net, card, torch.float16)
     print(
         f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB): {card.images:,} images, {card.seconds:.0f} s, {scores}"

@@ -11,8 +11,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny import TINY, tiny_run
 
-from diffusion_book import checkpoints, commands, recipes
+from diffusion_book import checkpoints, commands, metrics, recipes
 from diffusion_book.cli import main
+from diffusion_book.data.points import POINT_SETS
 from diffusion_book.errors import BookError
 
 NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -201,6 +202,16 @@ def test_evaluate_prints_the_floor_beside_the_score(trained, here, capsys):
     assert scores["samples"]["frechet"] > 10 * scores["real test"]["frechet"]
     assert scores["samples"]["samples"] == scores["real test"]["samples"] == 60
     assert "real test" in capsys.readouterr().out
+
+
+def test_points_are_measured_against_the_set_they_were_trained_on(here, capsys):
+    main(["train", "points", "--data", "rings", "--images", "200000", "--out", "run", "--device", "cpu"])
+    main(["evaluate", "run", "--out", "scores.json", "--n", "1000"])
+    scores = json.loads(Path("scores.json").read_text())
+    rings = POINT_SETS["rings"](1000, seed=1)
+    wrong = metrics.energy_distance(POINT_SETS["checkerboard"](1000, seed=0), rings)
+    assert abs(scores["real data"]["energy"]) < scores["samples"]["energy"] < wrong
+    assert scores["samples"]["samples"] == 1000
 
 
 def test_recipes_lists_every_recipe(capsys):
