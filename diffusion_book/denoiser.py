@@ -155,7 +155,10 @@ class Denoiser(PosteriorMean):
             times = t.to(x_t.device, t_dtype).expand(len(x_t))
         else:
             times = x_t.new_full((x_t.shape[0],), t, dtype=t_dtype)
-        return _cast(self.net(_cast(x, dtype), times, self.cond), x_t.dtype)
+        y = _cast(self.net(_cast(x, dtype), times, self.cond), x_t.dtype)
+        return (
+            y if y.shape == x_t.shape else y[:, : x_t.shape[1]]
+        )  # a learned variance is in the channels after the first C
 
     def __call__(self, x_t, t):
         alpha, sigma = self.schedule(t)

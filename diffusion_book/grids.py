@@ -22,9 +22,14 @@ def quadratic(n: int, start: float = 1.0, end: float = 0.0) -> torch.Tensor:
 
 
 def shifted(n: int, shift: float = 3.0, start: float = 1.0) -> torch.Tensor:
-    """t -> shift t / (1 + (shift - 1) t): more steps at high noise for shift > 1. Source: Esser et al. 2024, eq. 23."""
+    """t -> shift t / (1 + (shift - 1) t): more steps at high noise for shift > 1; `start` is shifted too.
+
+    Source: Esser et al. 2024, eq. 23.
+    """
+    if not shift > 0:
+        raise BookError(f"the shift must be positive, but got {shift}")
     t = uniform(n, start)
-    return shift * t / (1 + (shift - 1) * t)
+    return shift * t / (shift * t + (1 - t))  # in this form exactly 1 at t = 1
 
 
 def logsnr(n: int, schedule: Schedule, start: float | None = None, end: float | None = None) -> torch.Tensor:
@@ -34,6 +39,10 @@ def logsnr(n: int, schedule: Schedule, start: float | None = None, end: float | 
     """
     _check(n)
     start, end = schedule.last_t if start is None else start, schedule.first_t if end is None else end
+    if not 0 < end < start or schedule(start)[0] == 0:
+        raise BookError(
+            f"log-SNR is finite between t = {schedule.first_t:g} and {schedule.last_t:g}: got {start} to {end}"
+        )
     levels = torch.linspace(schedule.logsnr(start), schedule.logsnr(end), n, dtype=torch.float64)
     times = schedule.inverse_logsnr(levels)
     times[0] = start
@@ -51,6 +60,10 @@ def karras(
     alpha, sigma = schedule(torch.tensor([schedule.first_t, schedule.last_t], dtype=torch.float64))
     low, high = (sigma / alpha).tolist()
     low, high = max(low, ratio_min), min(high, ratio_max)
+    if not 0 < low < high:
+        raise BookError(
+            f"no noise level of this schedule lies between ratio_min = {ratio_min} and ratio_max = {ratio_max}"
+        )
     ratio = torch.linspace(high ** (1 / rho), low ** (1 / rho), n, dtype=torch.float64) ** rho
     times = schedule.inverse_logsnr(-2 * ratio.log())
     return torch.cat([times, torch.zeros(1, dtype=torch.float64)])

@@ -19,7 +19,8 @@ def denoising_loss(
 ) -> torch.Tensor:
     """(B,) losses, the mean over an image's dimensions of |y_hat - y|^2 at x_t = alpha x + sigma eps, y = a x + b eps.
 
-    x (B, ...), t (B,) in (0, 1], eps like x. `weight`, a curve of the log-SNR, multiplies the row's own loss.
+    x (B, ...), t (B,) in (0, 1], eps like x. `weight`, a function of the log-SNR, multiplies the row's own loss;
+    a curve of `predictions`, which weighs |x_hat - x|^2, has to be divided by `loss_scale` for that.
     Raises BookError where shapes do not fit. Source: Ho et al. 2020, eq. 14; Salimans & Ho 2022, section 4.
     """
     if eps.shape != x.shape or t.shape != x.shape[:1]:

@@ -81,7 +81,7 @@ class Prediction:
 
 
 def any_zero(value: Time) -> bool:
-    return bool((value == 0).any()) if isinstance(value, torch.Tensor) else value == 0
+    return value == 0 if isinstance(value, float) else bool(torch.as_tensor(value == 0).any())
 
 
 def all_finite(value: Time) -> bool:
@@ -89,7 +89,7 @@ def all_finite(value: Time) -> bool:
 
 
 def _constant(value: float, t: Time) -> Time:
-    return torch.full_like(t, value, dtype=torch.float64) if isinstance(t, torch.Tensor) else value
+    return value if isinstance(t, (float, int)) else torch.full_like(t, value, dtype=torch.float64)
 
 
 def _v_row(schedule, t):
@@ -134,7 +134,7 @@ def edm(sigma_data: float = 0.5) -> Prediction:
         scale = (alpha**2 * sigma_data**2 + sigma**2) ** 0.5
         return sigma / (sigma_data * scale), -alpha * sigma_data / scale
 
-    return Prediction(f"edm({sigma_data:g})", row)
+    return Prediction(f"edm({sigma_data!r})", row)
 
 
 def loss_scale(prediction: Prediction, schedule: Schedule, t: Time) -> Time:

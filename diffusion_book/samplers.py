@@ -1,9 +1,9 @@
 """Samplers: a sampler is a step from time t to an earlier time s, and one loop that takes the steps.
 
 step(denoiser, x, t, s, memory, noise) -> x_s. `memory` is a dict that lives for one trajectory, `noise()` gives a fresh
-standard normal tensor like x. `step.order` is the order of the error of x_s without noise, and with noise the weak order,
-that of the law of x_s; `step.nfe` is the evaluations of the denoiser in an interior step. The step to sigma = 0 returns
-x_hat. See chapters 3, 5 and 7.
+standard normal tensor like x. `step.order` says that with n steps over a fixed interval the error at its end falls like
+n^-order (where noise is drawn: the error of the law, the weak order); `step.nfe` is the evaluations of the denoiser in
+an interior step. The step to sigma = 0 returns x_hat. See chapters 3, 5 and 7.
 """
 
 import math
@@ -20,7 +20,10 @@ Step = Callable[[PosteriorMean, torch.Tensor, float, float, dict, Callable[[], t
 
 
 def prior(schedule: Schedule, noise: Callable[[], torch.Tensor], t: float = 1.0) -> torch.Tensor:
-    """x_t ~ N(0, alpha^2 + sigma^2): where a trajectory starts, for data of unit variance and mean zero."""
+    """N(0, (alpha^2 + sigma^2) I), where a trajectory starts: exact where alpha = 0 or the data are N(0, I).
+
+    Otherwise it is the usual stand-in, with the right second moment for data of unit variance. `t` is times[0].
+    """
     alpha, sigma = schedule(t)
     return (alpha**2 + sigma**2) ** 0.5 * noise()
 
@@ -124,7 +127,7 @@ def ddim(eta: float = 0.0) -> Step:
         if sigma_s == 0:
             return x_hat
         # alpha_s x_hat + kept eps_hat, with eps_hat = (x - alpha_t x_hat)/sigma_t written out: two passes, not five
-        beta_tilde = sigma_s**2 - (sigma_s**2 * alpha_t / (sigma_t * alpha_s)) ** 2 if eta else 0.0
+        beta_tilde = max(sigma_s**2 - (sigma_s**2 * alpha_t / (sigma_t * alpha_s)) ** 2, 0.0) if eta else 0.0
         remaining = sigma_s**2 - eta**2 * beta_tilde
         if remaining < 0:
             most = sigma_s / math.sqrt(beta_tilde)
@@ -217,6 +220,8 @@ def dpmpp_2m(denoiser, x, t, s, memory, noise):
         return x_hat
     # lambda = -inf where alpha = 0: then h is infinite, e^-h is 0 and the extrapolation after it has weight 0
     decay = (sigma_s * alpha_t) / (alpha_s * sigma_t)
+    if decay == 1:  # a stretch where the schedule stands still: there is nothing to integrate
+        return x
     h = -math.log(decay) if decay > 0 else math.inf
     guess = x_hat
     if "x_hat" in memory:
@@ -259,7 +264,10 @@ def euler_maruyama(eta: float = 1.0) -> Step:
             return denoiser(x, t)
         f, g = schedule.drift(t), schedule.diffusion(t)
         if not (math.isfinite(f) and math.isfinite(g)):
-            raise BookError(f"the SDE's rates are infinite at t = {t:g}: start at t = {schedule.last_t:g} or earlier")
+            raise BookError(
+                f"the SDE's rates are infinite at t = {t:g}: start at t = {schedule.last_t:g} or earlier, and so that no "
+                "step is longer than 1/|f(t)|, or take ddim(1), which has no such limit"
+            )
         drift = f * x - (1 + eta**2) / 2 * g**2 * denoiser.score(x, t)
         x_s = x + (s - t) * drift
         return x_s + eta * g * math.sqrt(t - s) * noise() if eta else x_s

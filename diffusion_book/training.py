@@ -109,7 +109,8 @@ class Run:
         losses, clock = [], time.perf_counter()
         self.trained.train()
         while self.seen < recipe.images:
-            # every process draws for the whole batch and keeps its share: one process or many, the same numbers
+            # every process draws for the whole batch and keeps its share: one process or many, the same images, times
+            # and noise (dropout alone differs)
             torch.manual_seed(mix(self.seed, self.seen))
             x, cond = (None if part is None else part[mine] for part in self._batch())
             t = recipe.times(spread(torch.rand((), dtype=torch.float64), recipe.batch))[mine]
@@ -168,7 +169,7 @@ class Run:
             raise BookError(
                 f"the loss is not finite at step {first} ({first * self.recipe.batch:,} images): training stopped. "
                 f"{self.folder / 'state.safetensors'} holds the last good state, if there was one; "
-                "resume with a lower learning rate, or look at the data"
+                "look at the data, or train anew with a lower learning rate"
             )
         row = Progress(
             self.seen, values.mean().item(), self.recipe.learning_rate_at(self.seen), round(self.seconds, 3), save

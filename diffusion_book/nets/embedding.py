@@ -15,7 +15,8 @@ def time_features(t: Tensor, width: int) -> Tensor:
     """Sinusoids [cos(1000 omega_i t), sin(1000 omega_i t)], omega_i = 10000^(-2i / width); (B,) to (B, width).
 
     The fastest pair turns once in 2 pi steps of 1/1000, so that two neighbours among a thousand DDPM steps are
-    plainly different inputs; the slowest turns by less than a radian over all of [0, 1] and so carries t itself.
+    plainly different inputs; the slowest (for width > 8) turns by less than a radian over all of [0, 1] and so carries
+    t itself.
     Computed in at least float32: in bfloat16, 1000 t would be known to a few units only.
     Raises BookError when width is not a positive even number.
     Source: Vaswani et al. 2017, section 3.5; for diffusion Ho et al. 2020, appendix B (k = 1000 t).

@@ -57,7 +57,7 @@ class UNetConfig:
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
-    """Start at zero: each block begins as the identity and the network as the constant 0, so depth does no harm."""
+    """Start at zero: each block begins as its skip and the network as the constant 0, so depth does no harm."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

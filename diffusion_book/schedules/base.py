@@ -10,7 +10,7 @@ Time = float | torch.Tensor
 
 
 def as_float64(t: Time) -> torch.Tensor:
-    """Time as a float64 tensor: the log-SNR spans e^-20 to e^20, more than float32 resolves near the ends."""
+    """Time as a float64 tensor: the SNR spans e^-20 to e^20, and near its ends 1 - alpha^2 would lose its digits in float32."""
     return torch.as_tensor(t, dtype=torch.float64)
 
 
@@ -68,6 +68,8 @@ class Schedule:
 
     def _evaluate(self, curve, t: Time):
         """A tensor goes through the curve as float64; a Python number comes back as Python floats, remembered."""
+        if isinstance(t, float):  # asked first: it is the common case and the quicker question
+            return _at(curve, t)
         if not isinstance(t, torch.Tensor):
             return _at(curve, float(t))
         check_time(t)

@@ -13,7 +13,10 @@ def linear(steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> torch.T
 
 
 def quadratic(steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> torch.Tensor:
-    """Square roots equally spaced: beta_k = (sqrt(start) + ... )^2. Source: the code of Song et al. 2021 (DDIM)."""
+    """Square roots equally spaced: beta_k = (sqrt(start) + (k-1)/(K-1) (sqrt(end) - sqrt(start)))^2.
+
+    Source: the code of Song et al. 2021 (DDIM).
+    """
     return torch.linspace(math.sqrt(start), math.sqrt(end), steps, dtype=torch.float64) ** 2
 
 
@@ -28,7 +31,7 @@ def scaled_linear(steps: int = 1000, start: float = 0.00085, end: float = 0.012)
 def cosine(steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999) -> torch.Tensor:
     """alpha_bar_k = h(k/K)/h(0) with h(u) = cos(pi/2 (u + offset)/(1 + offset))^2, the betas clipped at max_beta.
 
-    Source: Nichol & Dhariwal 2021, eq. 17. The h(0) and the clip are both needed: see "what goes wrong" in chapter 1.
+    Source: Nichol & Dhariwal 2021, eq. 17. h(0) makes alpha_bar_0 = 1; without the clip the last beta is 1. See chapter 1.
     """
     u = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     h = torch.cos(math.pi / 2 * (u + offset) / (1 + offset)) ** 2

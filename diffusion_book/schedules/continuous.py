@@ -18,7 +18,7 @@ def _check(schedule, holds: bool, wanted: str) -> None:
 def _quadratic_root(B, beta_min, beta_max):
     """The t with beta_min t + (beta_max - beta_min) t^2 / 2 = B, in the form that keeps its digits near t = 0."""
     slope = beta_max - beta_min
-    t = 2 * B / (beta_min + (beta_min**2 + 2 * slope * B).sqrt())
+    t = 2 * B / (beta_min + (beta_min**2 + 2 * slope * B).clamp(min=0).sqrt())
     return torch.where(B.isinf(), torch.ones_like(B), t).clamp(0, 1)
 
 

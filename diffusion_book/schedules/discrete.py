@@ -12,7 +12,7 @@ class Discrete(Schedule):
     `betas` is (beta_1, ..., beta_K), each in (0, 1]; only the last may be 1 (zero terminal SNR).
     Between steps the log-SNR is linear in t; below t_1, where it runs to +inf, sigma is; above t_{K-1}, alpha is,
     if alpha_bar_K = 0. Rates at a knot are those of the interval below it. Networks are trained at the t_k only.
-    Raises ValueError for betas out of range. Source: Ho et al. 2020, eq. 4. See chapter 1.
+    Raises BookError for betas out of range. Source: Ho et al. 2020, eq. 4. See chapter 1.
     """
 
     def __init__(self, betas: torch.Tensor):

@@ -84,7 +84,7 @@ class Learned(nn.Module, Schedule):
 
     logsnr(t) = high + (low - high) (m(t) - m(0))/(m(1) - m(0)), m(t) = w t + sum_j v_j sigmoid(a_j t + c_j), all
     weights positive through softplus. alpha^2 = sigmoid(logsnr). At t = 0 sigma jumps to 0, as VE does.
-    Source: Kingma et al. 2021, appendix H (the same idea with two layers). Trained in chapter 8.
+    Source: Kingma et al. 2021, appendix H (there as a network of three positive layers). Trained in chapter 8.
     """
 
     def __init__(self, high: float = 13.0, low: float = -5.0, width: int = 64):
