@@ -41,7 +41,7 @@ def save_samples(samples: torch.Tensor, path: Path, columns: int = 10) -> None:
     try:
         if samples.ndim == 4:
             picture = grid(to_bytes(samples), min(columns, len(samples)))
-            to_image(picture, scale=max(1, 640 // picture.shape[2])).save(path)
+            to_image(picture, scale=max(1, 1200 // picture.shape[2])).save(path)
         else:
             points_figure({"samples": samples}).savefig(path, dpi=150)
     except (OSError, ValueError) as error:
