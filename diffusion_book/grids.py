@@ -3,10 +3,13 @@
 See chapter 7.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from diffusion_book.errors import BookError
 from diffusion_book.schedules import Schedule
+from diffusion_book.schedules.betas import check_steps
 
 
 def uniform(n: int, start: float = 1.0, end: float = 0.0) -> torch.Tensor:
@@ -69,6 +72,54 @@ def karras(
     return torch.cat([times, torch.zeros(1, dtype=torch.float64)])
 
 
-def _check(n: int) -> None:
+def chain(keep: Sequence[int], steps: int) -> torch.Tensor:
+    """(k_n/K, ..., k_1/K, 0): the steps `keep`, k_1 < ... < k_n, of a chain of K = `steps`. See `betas.respaced`."""
+    kept = check_steps(keep, steps)
+    return torch.cat([kept.flip(0).double() / steps, torch.zeros(1, dtype=torch.float64)])
+
+
+def kept(times: torch.Tensor, steps: int) -> torch.Tensor:
+    """The inverse of `chain`: (k_1, ..., k_n). Raises BookError for times that are no walk along the chain to t = 0."""
+    k = torch.as_tensor(times, dtype=torch.float64).flip(0) * steps
+    if k[0] != 0 or bool(((k - k.round()).abs() > 1e-9).any()):
+        raise BookError(f"these times miss the steps k/{steps} of the chain, or its end 0: make them with `chain`")
+    return check_steps(k[1:].round().long(), steps)
+
+
+def leading(n: int, steps: int = 1000) -> torch.Tensor:
+    """k_j = 1 + (j - 1) floor(K/n): the first step of each of n stretches, so it starts below step K and ends at 1.
+
+    It never sees t = 1 (unless n = K): pure noise is handed to the network at a time when it was used to some signal.
+    Raises BookError for n > K. Source: Lin et al. 2024, table 2 (there of DDIM and PNDM).
+    """
+    _check(n, steps)
+    return chain([1 + j * (steps // n) for j in range(n)], steps)
+
+
+def trailing(n: int, steps: int = 1000) -> torch.Tensor:
+    """k_j = round(j K/n): the last step of each of n stretches, so it starts at step K; halves round to even.
+
+    The last jump, from step round(K/n) to 0, is as long as the others. Raises BookError for n > K.
+    Source: Lin et al. 2024, table 2 (there of DPM-Solver), and what they recommend.
+    """
+    _check(n, steps)
+    return chain([round(j * steps / n) for j in range(1, n + 1)], steps)
+
+
+def linspace(n: int, steps: int = 1000) -> torch.Tensor:
+    """k_j = round(1 + (j - 1) (K - 1)/(n - 1)): both step K and step 1; halves round to even.
+
+    The last jump, from step 1 to 0, changes next to nothing. Raises BookError for n > K, and for n = 1, which cannot
+    have both ends. Source: Lin et al. 2024, table 2 (there of Nichol & Dhariwal 2021).
+    """
+    _check(n, steps)
+    if n == 1:
+        raise BookError("linspace keeps both the first and the last step: ask for at least 2 steps, or use trailing")
+    return chain([round(1 + j * (steps - 1) / (n - 1)) for j in range(n)], steps)
+
+
+def _check(n: int, steps: int | None = None) -> None:
     if n < 1:
         raise BookError(f"a sampler needs at least 1 step, but got {n}")
+    if steps is not None and n > steps:
+        raise BookError(f"a chain of {steps} steps cannot be shortened to {n}: ask for at most {steps}")

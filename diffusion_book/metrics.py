@@ -102,6 +102,49 @@ def precision_recall(ours: torch.Tensor, theirs: torch.Tensor, neighbours: int =
     return covered(ours, theirs), covered(theirs, ours)
 
 
+@torch.no_grad()
+def nearest(
+    ours: torch.Tensor, theirs: torch.Tensor, neighbours: int = 1, chunk: int = 1000
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(indices, distances), each (N, neighbours): which of `theirs` lie closest to each of `ours`, the closest first.
+
+    The distance is that of Euclid between rows: of `features` (N, D), or of the pixels of images (N, C, H, W), where
+    bytes are first brought to [-1, 1]. Distances are float64 and exactly 0 for a copy. No more than chunk^2 are held
+    at a time. Raises BookError for rows of different shapes and for more neighbours than there are. See chapter 3.
+    """
+    if ours.shape[1:] != theirs.shape[1:] or ours.dtype != theirs.dtype:
+        raise BookError(
+            f"neighbours are sought among rows of one kind, but ours are {ours.dtype} {tuple(ours.shape)} and theirs "
+            f"{theirs.dtype} {tuple(theirs.shape)}: bring both to the same form"
+        )
+    if not 1 <= neighbours <= len(theirs):
+        raise BookError(
+            f"there are {len(theirs)} rows to choose from: ask for 1 to that many neighbours, not {neighbours}"
+        )
+    parts = [_nearest(part, theirs, neighbours, chunk) for part in ours.split(chunk)]
+    indices, distances = (torch.cat(column) for column in zip(*parts, strict=True))
+    return indices.cpu(), distances.cpu()
+
+
+def _nearest(ours, theirs, neighbours, chunk):
+    ours = _rows(ours)  # (n, D)
+    found, best = ours.new_empty(len(ours), 0, dtype=torch.int64), ours.new_empty(len(ours), 0)
+    for first in range(0, len(theirs), chunk):
+        distance = torch.cdist(ours, _rows(theirs[first : first + chunk]))  # (n, chunk)
+        index = torch.arange(first, first + distance.shape[1], device=ours.device).expand_as(distance)
+        found, best = torch.cat([found, index], 1), torch.cat([best, distance], 1)
+        best, order = best.topk(min(neighbours, best.shape[1]), largest=False)
+        found = found.gather(1, order)
+    # cdist squares and subtracts, which leaves a copy at 1e-7 instead of 0: the few that were found are measured anew
+    exact = (ours[:, None] - _rows(theirs[found.flatten()]).unflatten(0, found.shape)).norm(dim=2)  # (n, neighbours)
+    exact, order = exact.sort(dim=1, stable=True)
+    return found.gather(1, order), exact
+
+
+def _rows(values: torch.Tensor) -> torch.Tensor:
+    return (to_unit(values) if values.dtype == torch.uint8 else values).flatten(1).double()
+
+
 def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
     """2 E|a - b| - E|a - a'| - E|b - b'| of points (N, D), without bias: 0 on average for equal distributions.
 

@@ -89,6 +89,12 @@ def loss_figure(rows: list[dict], title: str = "Training loss") -> Figure:
     return figure
 
 
+def _show(axis, picture: torch.Tensor) -> None:
+    """A uint8 picture (C, H, W) with crisp pixels, grey or in colour."""
+    values = picture[0] if len(picture) == 1 else picture.permute(1, 2, 0)
+    axis.imshow(values.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+
+
 def demo_figure(
     panels: dict[str, torch.Tensor], film: torch.Tensor, film_times: list[float], names: tuple[str, ...]
 ) -> Figure:
@@ -101,13 +107,7 @@ def demo_figure(
     axes = top.subplots(1, len(panels), squeeze=False)[0]
     for axis, (title, samples) in zip(axes, panels.items(), strict=True):
         picture = grid(to_bytes(samples), len(names))
-        axis.imshow(
-            picture[0] if len(picture) == 1 else picture.permute(1, 2, 0),
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            interpolation="nearest",
-        )
+        _show(axis, picture)
         step = picture.shape[2] / len(names)
         axis.set_xticks(
             [step * (i + 0.5) for i in range(len(names))], names, rotation=40, ha="right", rotation_mode="anchor"
@@ -118,13 +118,36 @@ def demo_figure(
         axis.tick_params(length=0)
     axis = bottom.subplots()
     strip = grid(to_bytes(film), len(film))
-    axis.imshow(
-        strip[0] if len(strip) == 1 else strip.permute(1, 2, 0), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
-    )
+    _show(axis, strip)
     step = strip.shape[2] / len(film)
     axis.set_xticks([step * (i + 0.5) for i in range(len(film))], [f"{t:.2f}" for t in film_times])
     axis.set_yticks([])
     axis.set(title="One sample on its way from noise to picture", xlabel="time t (1 is pure noise, 0 is data)")
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return figure
+
+
+def neighbours_figure(
+    samples: torch.Tensor, data: torch.Tensor, indices: torch.Tensor, distances: torch.Tensor
+) -> Figure:
+    """Samples in the top row, and below each the nearest images of the data, the closest first, with its distance.
+
+    samples (N, C, H, W) and data (M, C, H, W) in bytes; indices and distances (N, neighbours) as `metrics.nearest`
+    returns them. Raises BookError for images that are not bytes.
+    """
+    if samples.dtype != torch.uint8 or data.dtype != torch.uint8:
+        raise BookError(f"neighbours are shown in bytes: use to_bytes first (got {samples.dtype} and {data.dtype})")
+    columns, neighbours = indices.shape
+    picture = grid(torch.cat([samples, data[indices.T.flatten()]]), columns)  # a row of samples, then row by row
+    figure = Figure(figsize=(0.8 * columns + 1, 0.8 * (1 + neighbours) + 0.6), layout="constrained")
+    axis = figure.subplots()
+    _show(axis, picture)
+    across, down = picture.shape[2] / columns, picture.shape[1] / (1 + neighbours)
+    axis.set_xticks([across * (i + 0.5) for i in range(columns)], [f"{d:.1f}" for d in distances[:, 0].tolist()])
+    names = ["sample", *(f"neighbour {i + 1}" for i in range(neighbours))]
+    axis.set_yticks([down * (i + 0.5) for i in range(1 + neighbours)], names)
+    axis.set(title="Samples and their nearest training images", xlabel="distance to the nearest")
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
     return figure

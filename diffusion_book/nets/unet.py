@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion_book.errors import BookError
+from diffusion_book.nets.blocks import Attention, ConvNeXtBlock, LinearAttention, ResidualBlock, zeroed
 from diffusion_book.nets.embedding import Conditioning
 
 
@@ -21,7 +22,8 @@ class UNetConfig:
     channels: of the image. classes: 0 for none; the null label is index `classes`.
     patch: side of the space-to-depth patches the image is folded into first (1: none); 2 makes all ~4x cheaper.
     widths: channels at each level, each half the resolution of the one before. blocks: per level, on the way down.
-    attention: levels (0 is the finest) with self-attention after each block; heads: their heads.
+    attention: levels (0 is the finest) with self-attention after each block; linear_attention: levels with the kind
+    whose cost is linear in the number of places; heads: of both. convnext: ConvNeXt blocks for residual ones.
     embedding: length of the time-and-label vector. learned_variance: return 2C channels, the second half for the
     variance (Nichol and Dhariwal 2021, eq. 15). Raises BookError when the numbers do not fit together.
     """
@@ -37,15 +39,23 @@ class UNetConfig:
     groups: int = 8
     dropout: float = 0.0
     learned_variance: bool = False
+    convnext: bool = False
+    linear_attention: tuple[int, ...] = ()
 
     def __post_init__(self):
         if not self.widths or min(self.channels, self.patch, self.blocks, self.heads, self.groups, *self.widths) < 1:
             raise BookError(f"channels, patch, widths, blocks, heads and groups must all be at least 1, got {self}")
         if any(width % self.groups for width in self.widths):
             raise BookError(f"every width must be divisible by groups={self.groups} for GroupNorm, got {self.widths}")
-        if any(not 0 <= level < len(self.widths) for level in self.attention):
-            raise BookError(f"attention names levels 0 to {len(self.widths) - 1}, got {self.attention}")
-        if any(self.widths[level] % self.heads for level in self.attention):
+        for name, levels in (("attention", self.attention), ("linear_attention", self.linear_attention)):
+            if any(not 0 <= level < len(self.widths) for level in levels):
+                raise BookError(f"{name} names levels 0 to {len(self.widths) - 1}, got {levels}")
+        if set(self.attention) & set(self.linear_attention):
+            raise BookError(
+                f"a level has one kind of attention: name it in attention={self.attention} or in "
+                f"linear_attention={self.linear_attention}, not in both"
+            )
+        if any(self.widths[level] % self.heads for level in self.attention + self.linear_attention):
             raise BookError(f"widths with attention must be divisible by heads={self.heads}, got {self.widths}")
         if not 0 <= self.dropout < 1:
             raise BookError(f"dropout is a probability in [0, 1), got {self.dropout}")
@@ -56,66 +66,18 @@ class UNetConfig:
         return self.patch * 2 ** (len(self.widths) - 1)
 
 
-def zeroed(layer: nn.Module) -> nn.Module:
-    """Start at zero: each block begins as its skip and the network as the constant 0, so depth does no harm."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-class ResidualBlock(nn.Module):
-    """skip(x) + conv2(SiLU((1 + scale) norm(conv1(SiLU(norm(x)))) + shift)), (scale, shift) = W vector.
-
-    x (B, C_in, H, W), vector (B, E) to (B, C_out, H, W). Source: Dhariwal and Nichol 2021, section 3 (adaptive
-    group normalization). The 1 makes a zero vector mean "leave it alone" instead of "erase it".
-    """
-
-    def __init__(self, inputs: int, outputs: int, config: UNetConfig):
-        super().__init__()
-        self.norm1 = nn.GroupNorm(config.groups, inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.modulation = nn.Linear(config.embedding, 2 * outputs)
-        self.norm2 = nn.GroupNorm(config.groups, outputs)
-        self.dropout = nn.Dropout(config.dropout)
-        self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
-        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-
-    def forward(self, x: Tensor, vector: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))  # (B, C_out, H, W)
-        scale, shift = self.modulation(vector)[:, :, None, None].chunk(2, dim=1)  # (B, C_out, 1, 1) each
-        h = F.silu((1 + scale) * self.norm2(h) + shift)
-        return self.skip(x) + self.conv2(self.dropout(h))  # (B, C_out, H, W)
-
-
-class Attention(nn.Module):
-    """x + W softmax(Q K^T / sqrt(C / heads)) V over the H W positions: every place sees every other.
-
-    x (B, C, H, W) to the same. Source: Vaswani et al. 2017, eq. 1; in a U-Net, Ho et al. 2020, appendix B.
-    """
-
-    def __init__(self, width: int, config: UNetConfig):
-        super().__init__()
-        self.heads = config.heads
-        self.norm = nn.GroupNorm(config.groups, width)
-        self.qkv = nn.Conv2d(width, 3 * width, 1)
-        self.out = zeroed(nn.Conv2d(width, width, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        B, C, H, W = x.shape
-        qkv = self.qkv(self.norm(x)).reshape(B, 3, self.heads, C // self.heads, H * W)
-        q, k, v = qkv.transpose(-1, -2).unbind(dim=1)  # (B, heads, HW, C/heads) each
-        h = F.scaled_dot_product_attention(q, k, v)  # (B, heads, HW, C/heads)
-        return x + self.out(h.transpose(-1, -2).reshape(B, C, H, W))
-
-
 class Stage(nn.Module):
-    """A residual block, and attention where the configuration asks for it at this level."""
+    """A block, and attention where the configuration asks for it at this level."""
 
     def __init__(self, inputs: int, level: int, config: UNetConfig):
         super().__init__()
         width = config.widths[level]
-        self.block = ResidualBlock(inputs, width, config)
-        self.attention = Attention(width, config) if level in config.attention else nn.Identity()
+        self.block = (ConvNeXtBlock if config.convnext else ResidualBlock)(inputs, width, config)
+        self.attention = nn.Identity()
+        if level in config.attention:
+            self.attention = Attention(width, config)
+        if level in config.linear_attention:
+            self.attention = LinearAttention(width, config)
 
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:
         return self.attention(self.block(x, vector))

@@ -1,6 +1,7 @@
 """The beta families of discrete diffusion: each gives (beta_1, ..., beta_K) as a float64 tensor."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -57,6 +58,29 @@ def constant(steps: int = 1000, beta: float = 0.01) -> torch.Tensor:
 def from_alpha_bar(alpha_bar: torch.Tensor) -> torch.Tensor:
     """beta_k = 1 - alpha_bar_k / alpha_bar_{k-1} from (alpha_bar_0 = 1, alpha_bar_1, ..., alpha_bar_K)."""
     return 1 - alpha_bar[1:] / alpha_bar[:-1]
+
+
+def respaced(betas: torch.Tensor, keep: Sequence[int]) -> torch.Tensor:
+    """The betas of the shorter chain that visits the steps `keep`, k_1 < ... < k_n, and has the same alpha_bar at each:
+
+        beta'_j = 1 - alpha_bar_{k_j}/alpha_bar_{k_{j-1}},   k_0 = 0.
+
+    A network trained on the long chain was told k/K, and still has to be: sample it with its own denoiser on
+    `grids.chain(keep, K)`, where `ancestral` is DDPM on the shorter chain, with beta'_j as its `beta`.
+    Raises BookError unless the steps rise within 1..K. Source: Nichol & Dhariwal 2021, section 4. See chapter 3.
+    """
+    keep = check_steps(keep, len(betas))
+    alpha_bar = torch.cumprod(1 - betas.double(), 0)[keep - 1]
+    return from_alpha_bar(torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar]))
+
+
+def check_steps(keep: Sequence[int], steps: int) -> torch.Tensor:
+    """The numbers of some steps of a chain, as int64. Raises BookError unless they are whole and rise within 1..K."""
+    kept = torch.as_tensor(keep)
+    whole = kept.ndim == 1 and len(kept) > 0 and not (kept.is_floating_point() or kept.is_complex())
+    if not whole or kept[0] < 1 or kept[-1] > steps or bool((kept.diff() <= 0).any()):
+        raise BookError(f"steps of a chain are whole numbers that rise within 1 to {steps}, but got {kept.tolist()}")
+    return kept.long()
 
 
 def zero_terminal(betas: torch.Tensor) -> torch.Tensor:
