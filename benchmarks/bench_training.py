@@ -14,6 +14,7 @@ import torch
 from diffusion_book import commands, recipes
 from diffusion_book.data import fashion_mnist
 from diffusion_book.data.images import to_unit
+from diffusion_book.hardware import autocast
 
 STEPS, ROUNDS = 6, 5
 
@@ -31,7 +32,7 @@ def bare_loop(recipe, data):
         eps = torch.randn_like(x)
         alpha, sigma = (1 - t)[:, None, None, None], t[:, None, None, None]
         scale = (alpha**2 * recipe.sigma_data**2 + sigma**2).rsqrt()
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
+        with autocast(torch.device("cpu"), recipe.bf16):
             y = net(scale * (alpha * x + sigma * eps), t, labels)
         loss = (y.float() - (eps - x)).square().mean()
         loss.backward()

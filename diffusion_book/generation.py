@@ -5,6 +5,7 @@ from tqdm import tqdm
 
 from diffusion_book.denoiser import PosteriorMean
 from diffusion_book.errors import BookError
+from diffusion_book.hardware import autocast
 from diffusion_book.noise import Noise
 from diffusion_book.samplers import Step, prior, sample
 
@@ -26,8 +27,8 @@ def generate(
 ) -> torch.Tensor:
     """n samples (n, *shape) on the CPU, float32. Sample i depends on (seed, i) and its label, not on the batch.
 
-    labels: int64 (n,) or None. bf16 runs the network, not the sampler, in bfloat16: faster, and no longer the same
-    to the last bit in every batch. Raises BookError for n < 1.
+    labels: int64 (n,) or None. bf16 runs the network, not the sampler, in bfloat16 where the device gains by it:
+    faster, and no longer the same to the last bit in every batch. Raises BookError for n < 1.
     """
     if n < 1:
         raise BookError(f"at least 1 sample must be asked for, but got {n}")
@@ -37,7 +38,7 @@ def generate(
             size = min(batch, n - first)
             noise = Noise(seed, (size, *shape), first=first, device=device)
             bound = denoiser if labels is None else denoiser.given(labels[first : first + size].to(device))
-            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+            with autocast(torch.device(device), bf16):
                 done.append(sample(bound, prior(denoiser.schedule, noise, times[0]), times, step, noise).cpu())
             bar.update(size)
     return torch.cat(done)

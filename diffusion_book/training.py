@@ -21,7 +21,7 @@ from diffusion_book import checkpoints
 from diffusion_book.data.images import to_unit
 from diffusion_book.denoiser import Denoiser
 from diffusion_book.errors import BookError
-from diffusion_book.hardware import describe
+from diffusion_book.hardware import autocast, describe
 from diffusion_book.noise import mix
 from diffusion_book.objectives import denoising_loss, spread
 from diffusion_book.recipes import Recipe, encode
@@ -116,7 +116,7 @@ class Run:
             t = recipe.times(spread(torch.rand((), dtype=torch.float64), recipe.batch))[mine]
             eps = torch.randn(recipe.batch, *x.shape[1:], device=self.device)[mine]
 
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
+            with autocast(self.device, recipe.bf16):
                 loss = denoising_loss(model.given(cond), x, t, eps).mean()
             self.accelerator.backward(loss)
             self.accelerator.clip_grad_norm_(self.trained.parameters(), recipe.clip)
