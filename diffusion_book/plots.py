@@ -1,5 +1,7 @@
 """Pictures: grids of images, films of the denoising, loss curves, points. One set of colours for the whole book."""
 
+import base64
+import io
 from dataclasses import asdict
 from pathlib import Path
 
@@ -173,3 +175,14 @@ def watch(run, show=None) -> list[dict]:
         else:
             handle.update(figure)
     return rows
+
+
+def show(figure: Figure, alt: str, dpi: int = 140) -> None:
+    """Show a figure in a notebook as a crisp PNG that carries `alt`, its description in words, for those who cannot see it."""
+    from IPython.display import display
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+    width = round(Image.open(buffer).width * 100 / dpi)
+    data = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": f"[figure: {alt}]"}
+    display(data, raw=True, metadata={"image/png": {"alt": alt, "width": width}})

@@ -1,0 +1,48 @@
+"""The exercise checks: `check("1.3", f)` in a notebook, `diffusion-book check` at the command line, pytest for graders.
+
+All three call one implementation, `exercise.examine`. The exercises of a chapter stand in `chNN.py`.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from functools import lru_cache
+
+from diffusion_book.checks.card import Card
+from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake, Verdict, examine
+from diffusion_book.errors import BookError
+
+__all__ = ["Card", "Case", "Condition", "Exercise", "Mistake", "Verdict", "check", "examine", "exercises", "find"]
+
+
+@lru_cache(maxsize=1)
+def exercises() -> dict[str, Exercise]:
+    """Every exercise of the book by its number, in order."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith("ch"))
+    found = [e for name in modules for e in importlib.import_module(f"{__name__}.{name}").EXERCISES]
+    return {exercise.number: exercise for exercise in found}
+
+
+def find(number: str) -> Exercise:
+    """The exercise of this number. Raises BookError with the nearest numbers."""
+    book = exercises()
+    if str(number) in book:
+        return book[str(number)]
+    near = difflib.get_close_matches(str(number), book, n=3, cutoff=0.3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"they run from {min(book)} to {max(book)}."
+    raise BookError(f"there is no exercise {number}: {hint}")
+
+
+def check(number: str, function: Callable, seed: int | None = None) -> Card:
+    """Examine a function and show what is right or wrong with it, with the exercise's hints folded under it.
+
+    The random cases come from `seed`; left out, it is the workspace's own, and 0 outside one. Raises BookError for a
+    number that there is not.
+    """
+    from diffusion_book import course
+
+    exercise = find(number)
+    verdict = examine(exercise, function, course.seed() if seed is None else seed)
+    course.record(verdict)
+    return Card(verdict)

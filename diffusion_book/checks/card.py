@@ -1,0 +1,45 @@
+"""How a verdict looks: plain text in a terminal, a card with foldout hints in a notebook and on the site."""
+
+import html
+from dataclasses import dataclass
+
+from diffusion_book.checks.exercise import Verdict
+from diffusion_book.equations import numbered
+
+SIGN = {"passed": "✓", "unfinished": "○", "wrong": "✗"}
+COLOUR = {"passed": "#009E73", "unfinished": "#888888", "wrong": "#D55E00"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A verdict to look at. `print` shows plain text; a notebook shows the card."""
+
+    verdict: Verdict
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.passed
+
+    def __repr__(self) -> str:
+        exercise = self.verdict.exercise
+        sign = SIGN[self.verdict.status]
+        return f"{sign} Exercise {exercise.number}, {exercise.title}\n{numbered(self.verdict.text)}"
+
+    def _repr_html_(self) -> str:
+        exercise, status = self.verdict.exercise, self.verdict.status
+        text = html.escape(numbered(self.verdict.text)).replace("\n", "<br>")
+        hints = "" if self.verdict.passed else foldouts([numbered(hint) for hint in exercise.hints])
+        return (
+            f'<div class="book-card book-{status}" style="border-left: 4px solid {COLOUR[status]}; padding: 0.4em 0.9em">'
+            f"<b>{SIGN[status]} Exercise {exercise.number}, {html.escape(exercise.title)}</b><br>{text}{hints}</div>"
+        )
+
+
+def foldouts(hints: list[str], first: int = 1) -> str:
+    """Hints nested in each other, so that each has to be opened before the next can be seen."""
+    if not hints:
+        return ""
+    return (
+        f'<details class="book-hint"><summary>Hint {first}</summary>{html.escape(hints[0])}'
+        f"{foldouts(hints[1:], first + 1)}</details>"
+    )

@@ -1,0 +1,150 @@
+"""The exercise checks, checked: solutions pass, wrong answers are named, unknown ones get numbers only, stubs fail cleanly.
+
+A teacher uses the same file: `pytest tests/exercises --impl exercises` examines the functions in that folder.
+"""
+
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffusion_book import checks
+from diffusion_book.checks import examine
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+SEEDS = (0, 1, 7)
+
+
+def load(path: Path):
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def functions(folder: Path) -> dict[str, object]:
+    """Exercise number -> the function of that name in the folder's files."""
+    found = {}
+    for path in sorted(folder.glob("ch*.py")):
+        module = load(path)
+        found |= {
+            number: getattr(module, exercise.function)
+            for number, exercise in checks.exercises().items()
+            if exercise.chapter == int(path.name[2:4])
+        }
+    return found
+
+
+BOOK = checks.exercises()
+SOLUTIONS, STUBS = functions(ROOT / "solutions"), functions(ROOT / "exercises")
+MODULES = [load(path) for path in sorted(Path(__file__).parent.glob("planted_ch*.py"))]
+PLANTED = [planted for module in MODULES for planted in module.PLANTED]
+RIGHT = [(number, f) for module in MODULES for number, written in module.RIGHT.items() for f in written]
+named = pytest.mark.parametrize(
+    "planted", [p for p in PLANTED if p.mistake], ids=lambda p: f"{p.number}-{p.mistake}-{p.function.__name__}"
+)
+every = pytest.mark.parametrize("number", BOOK)
+seeds = pytest.mark.parametrize("seed", SEEDS)
+
+
+@every
+def test_implementation_passes(number, request):
+    """`--impl FOLDER` chooses whose functions; the solutions if it is left out."""
+    folder = request.config.getoption("--impl")
+    chosen = SOLUTIONS if folder == "solutions" else functions(ROOT / folder)
+    for seed in SEEDS:
+        verdict = examine(BOOK[number], chosen[number], seed)
+        assert verdict.passed, verdict.text
+
+
+@every
+def test_the_stub_fails_cleanly(number):
+    verdict = examine(BOOK[number], STUBS[number])
+    assert verdict.status in ("unfinished", "wrong")
+    assert "not written yet" in verdict.text or verdict.mistake, verdict.text
+
+
+@named
+@seeds
+def test_a_planted_wrong_answer_is_rejected_and_named(planted, seed):
+    verdict = examine(BOOK[planted.number], planted.function, seed)
+    assert verdict.status == "wrong"
+    assert verdict.mistake == planted.mistake, verdict.text
+
+
+@pytest.mark.parametrize(
+    "planted", [p for p in PLANTED if not p.mistake], ids=lambda p: f"{p.number}-{p.function.__name__}"
+)
+def test_an_unknown_wrong_answer_gets_numbers_and_no_name(planted):
+    verdict = examine(BOOK[planted.number], planted.function)
+    assert verdict.status == "wrong"
+    assert verdict.mistake is None, verdict.text
+    assert re.search(r"\d", verdict.text), verdict.text
+    assert not any(mistake.message in verdict.text for mistake in BOOK[planted.number].mistakes)
+
+
+@pytest.mark.parametrize("number, function", RIGHT, ids=lambda value: getattr(value, "__name__", value))
+@seeds
+def test_a_right_answer_written_differently_passes(number, function, seed):
+    verdict = examine(BOOK[number], function, seed)
+    assert verdict.passed, verdict.text
+
+
+@every
+def test_each_exercise_has_three_planted_answers_and_two_other_right_ones(number):
+    planted = {p.mistake for p in PLANTED if p.number == number and p.mistake}
+    assert len(planted) >= 3, f"planted and named: {planted}"
+    assert len([f for n, f in RIGHT if n == number]) >= 2
+
+
+def test_each_chapter_has_three_wrong_answers_that_its_checks_do_not_know():
+    for chapter in {exercise.chapter for exercise in BOOK.values()}:
+        unknown = [p for p in PLANTED if p.mistake is None and BOOK[p.number].chapter == chapter]
+        assert len(unknown) >= 3, chapter
+
+
+@every
+@seeds
+def test_no_two_formulas_of_an_exercise_agree(number, seed):
+    """Neither with the truth nor with each other, or a diagnosis would be a guess."""
+    exercise = BOOK[number]
+    for mistake in exercise.mistakes:
+        verdict = examine(exercise, mistake.formula, seed)
+        assert verdict.mistake == mistake.name, f"{mistake.name} is taken for {verdict.mistake}: {verdict.text}"
+
+
+@every
+def test_every_known_mistake_is_planted(number):
+    planted = {p.mistake for p in PLANTED if p.number == number}
+    known = {m.name for m in BOOK[number].mistakes} | {c.name for c in BOOK[number].conditions if c.name}
+    assert known <= planted, f"known to the check and never tried: {known - planted}"
+
+
+@every
+def test_cases_change_with_the_seed_and_not_without(number):
+    def drawn(seed):
+        cases = BOOK[number].cases(torch.Generator().manual_seed(seed))
+        return [repr([a for a in case.make() if isinstance(a, (torch.Tensor, float, int))]) for case in cases]
+
+    assert drawn(3) == drawn(3)
+    assert drawn(3) != drawn(4) or BOOK[number].truth is None
+
+
+@every
+def test_an_exercise_says_enough(number):
+    exercise = BOOK[number]
+    assert 2 <= len(exercise.hints) <= 4
+    solution = inspect.signature(SOLUTIONS[number])
+    if exercise.truth is not None:
+        assert list(inspect.signature(exercise.truth).parameters) == list(solution.parameters)
+    assert inspect.getdoc(SOLUTIONS[number]), "what to write, with shapes, stands in the docstring"
+    texts = [exercise.title, exercise.read, *exercise.hints, *(m.message for m in exercise.mistakes)]
+    assert all(text.strip() for text in texts)
+    body = re.search(r"# BEGIN SOLUTION\n(.*?)# END SOLUTION", inspect.getsource(SOLUTIONS[number]), re.DOTALL)
+    lines = [line.strip() for line in body[1].splitlines() if len(line.strip()) > 25] if body else []
+    assert not any(line in text for line in lines for text in texts), "a message gives the answer away"
