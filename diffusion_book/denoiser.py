@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from diffusion_book.errors import BookError
+from diffusion_book.posterior import log_variance_range
 from diffusion_book.predictions import Prediction, all_finite, any_zero, expand
 from diffusion_book.schedules.base import Schedule, Time
 
@@ -65,6 +66,25 @@ class PosteriorMean:
         x_hat = self(x_t, t)
         return expand(alpha_rate, x_t) * x_hat + expand(sigma_rate, x_t) * self._noise(x_t, t, x_hat)
 
+    def with_fraction(self, x_t: torch.Tensor, t: Time) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x_hat, v), v the fraction of the way from log beta_tilde to log beta. Raises BookError where none is learned."""
+        raise BookError(f"{type(self).__name__} has no learned variance: sample with `ancestral` or `ancestral_beta`")
+
+    def with_log_variance(self, x_t: torch.Tensor, t: Time, s: Time) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x_hat, log_variance), from one call of the network; see `log_variance`."""
+        x_hat, fraction = self.with_fraction(x_t, t)
+        low, high = (expand(end, x_t) for end in log_variance_range(self.schedule, t, s))
+        return x_hat, low + fraction * (high - low)
+
+    def log_variance(self, x_t: torch.Tensor, t: Time, s: Time) -> torch.Tensor:
+        """log of the variance of p(x_s | x_t), like x_t: v log beta + (1 - v) log beta_tilde of the step t -> s.
+
+        v = (output + 1)/2, output the last C of the network's 2C channels: -1 says beta_tilde, 1 says beta; it is not
+        clipped. At s = 0 beta_tilde is clipped as in `log_variance_range`. Raises BookError where no variance is
+        learned. Source: Nichol & Dhariwal 2021, eq. 15; the factor (output + 1)/2: their code.
+        """
+        return self.with_log_variance(x_t, t, s)[1]
+
     def on(self, schedule: Schedule) -> "PosteriorMean":
         """This denoiser under another schedule B, by matching the SNR.
 
@@ -96,13 +116,21 @@ class OnSchedule(PosteriorMean):
         alpha, sigma = self.schedule(t)
         if not isinstance(sigma, torch.Tensor) and sigma == 0:
             return x_t / alpha
+        return self.inner(*self._translated(x_t, t))
+
+    def with_fraction(self, x_t, t):
+        return self.inner.with_fraction(*self._translated(x_t, t))
+
+    def _translated(self, x_t, t):
+        """(x_t, t) as the inner denoiser knows it."""
+        alpha, sigma = self.schedule(t)
         own = self.inner.schedule
         logsnr = self.schedule.logsnr(t)
         own_t = own.inverse_logsnr(logsnr)
         self._warn_if_clamped(own.logsnr(own_t), logsnr)
         own_alpha, own_sigma = own(own_t)
         scale = ((own_alpha**2 + own_sigma**2) / (alpha**2 + sigma**2)) ** 0.5
-        return self.inner(expand(scale, x_t) * x_t, own_t)
+        return expand(scale, x_t) * x_t, own_t
 
     def _warn_if_clamped(self, reached, wanted):
         reached, wanted = torch.as_tensor(reached), torch.as_tensor(wanted)
@@ -112,7 +140,7 @@ class OnSchedule(PosteriorMean):
             worst = wanted[~same].reshape(-1)[0].item()
             warnings.warn(
                 f"the denoiser was not made for logsnr = {worst:.2f}; it is asked at the end of its own range instead",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def given(self, cond):
@@ -144,7 +172,26 @@ class Denoiser(PosteriorMean):
         """y_hat, the bare prediction in the network's own terms. Training goes through this call."""
         return self._ask(x_t, t, *self.schedule(t))
 
+    def outputs(self, x_t: torch.Tensor, t: Time) -> tuple[torch.Tensor, torch.Tensor]:
+        """(y_hat, the variance channels), both like x_t, from one call. Raises BookError if there are no such channels."""
+        y, channels = self._ask_all(x_t, t, *self.schedule(t)), x_t.shape[1]
+        if y.shape[1] != 2 * channels:
+            raise BookError(
+                f"a learned variance needs {2 * channels} channels, but this network returns {y.shape[1]}: make it with "
+                "learned_variance=True, or sample with `ancestral` or `ancestral_beta`"
+            )
+        return y[:, :channels], y[:, channels:]
+
+    def with_fraction(self, x_t, t):
+        y, output = self.outputs(x_t, t)
+        return self.prediction.solve_x(self.schedule, t, x_t, y), (output + 1) / 2
+
     def _ask(self, x_t, t, alpha, sigma):
+        y = self._ask_all(x_t, t, alpha, sigma)
+        # a learned variance is in the channels after the first C
+        return y if y.shape == x_t.shape else y[:, : x_t.shape[1]]
+
+    def _ask_all(self, x_t, t, alpha, sigma):
         scale = (alpha**2 * self.sigma_data**2 + sigma**2) ** -0.5
         # on a variance-preserving schedule there is nothing to scale
         x = x_t if isinstance(scale, float) and abs(scale - 1) < 1e-12 else expand(scale, x_t) * x_t
@@ -155,10 +202,7 @@ class Denoiser(PosteriorMean):
             times = t.to(x_t.device, t_dtype).expand(len(x_t))
         else:
             times = x_t.new_full((x_t.shape[0],), t, dtype=t_dtype)
-        y = _cast(self.net(_cast(x, dtype), times, self.cond), x_t.dtype)
-        return (
-            y if y.shape == x_t.shape else y[:, : x_t.shape[1]]
-        )  # a learned variance is in the channels after the first C
+        return _cast(self.net(_cast(x, dtype), times, self.cond), x_t.dtype)
 
     def __call__(self, x_t, t):
         alpha, sigma = self.schedule(t)
@@ -191,6 +235,10 @@ class Clipped(PosteriorMean):
 
     def __call__(self, x_t, t):
         return self.inner(x_t, t).clamp(self.low, self.high)
+
+    def with_fraction(self, x_t, t):
+        x_hat, fraction = self.inner.with_fraction(x_t, t)
+        return x_hat.clamp(self.low, self.high), fraction
 
     def given(self, cond):
         return Clipped(self.inner.given(cond), self.low, self.high)

@@ -13,6 +13,7 @@ import torch
 
 from diffusion_book.denoiser import PosteriorMean
 from diffusion_book.errors import BookError
+from diffusion_book.posterior import posterior
 from diffusion_book.predictions import combine
 from diffusion_book.schedules.base import Schedule
 
@@ -63,6 +64,10 @@ class _Remembering(PosteriorMean):
         self.last = self.denoiser(x_t, t)
         return self.last
 
+    def with_fraction(self, x_t, t):
+        self.last, fraction = self.denoiser.with_fraction(x_t, t)
+        return self.last, fraction
+
 
 def _no_noise():
     raise BookError("this step draws noise: pass noise=Noise(seed, x.shape) to `sample` or `trajectory`")
@@ -76,19 +81,6 @@ def _declare(order: int, nfe: int):
         return step
 
     return mark
-
-
-def posterior(schedule: Schedule, t: float, s: float) -> tuple[float, float, float, float]:
-    """q(x_s | x_t, x) = N(c_t x_t + c_0 x, beta_tilde I): returns (c_t, c_0, beta_tilde, beta).
-
-    With alpha_ts = alpha_t/alpha_s and beta = sigma_t^2 - alpha_ts^2 sigma_s^2, the variance that the step s -> t adds,
-    c_t = alpha_ts sigma_s^2/sigma_t^2, c_0 = alpha_s beta/sigma_t^2, beta_tilde = beta sigma_s^2/sigma_t^2.
-    Source: Kingma et al. 2021, eq. 30-32; Ho et al. 2020, eq. 7 for one step of the chain. See chapter 2.
-    """
-    (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-    alpha_ts = alpha_t / alpha_s
-    beta = max(sigma_t**2 - alpha_ts**2 * sigma_s**2, 0.0)  # rounding could make a tiny step's variance negative
-    return alpha_ts * sigma_s**2 / sigma_t**2, alpha_s * beta / sigma_t**2, beta * sigma_s**2 / sigma_t**2, beta
 
 
 @_declare(order=1, nfe=1)
@@ -109,6 +101,19 @@ def ancestral_beta(denoiser, x, t, s, memory, noise):
     if denoiser.schedule(s)[1] == 0:
         return x_hat
     return c_t * x + c_0 * x_hat + math.sqrt(beta) * noise()
+
+
+@_declare(order=1, nfe=1)
+def ancestral_learned(denoiser, x, t, s, memory, noise):
+    """The same mean with a variance between the two, which the network says. Needs `Denoiser.log_variance`.
+
+    Source: Nichol & Dhariwal 2021, eq. 15.
+    """
+    if denoiser.schedule(s)[1] == 0:
+        return denoiser(x, t)
+    x_hat, log_variance = denoiser.with_log_variance(x, t, s)
+    c_t, c_0, *_ = posterior(denoiser.schedule, t, s)
+    return c_t * x + c_0 * x_hat + (log_variance / 2).exp() * noise()
 
 
 def ddim(eta: float = 0.0) -> Step:
