@@ -2,10 +2,12 @@
 
 Every mutant is one replacement in a copy of the package; the working tree is never touched. First the tests named below
 must pass on an unchanged copy, then each mutant must make its test file fail. An entry whose text is no longer found, or
-found twice, is an error: bring it up to date. Exit code 1 if anything is missed or stale.
+found twice, is an error: bring it up to date. A chapter's own are in mutants_chNN.py: those with an equation's label
+must be caught by a test that carries it, and every numbered equation has one. Exit code 1 if anything is missed or stale.
 """
 
 import contextlib
+import importlib
 import io
 import multiprocessing
 import os
@@ -16,17 +18,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutant import Mutant
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "diffusion_book"
-
-
-@dataclass(frozen=True)
-class Mutant:
-    file: str  # in the package
-    old: str
-    new: str
-    tests: str  # the file in tests/ that must turn red
-    mistake: str
 
 
 @dataclass(frozen=True)
@@ -417,11 +412,14 @@ def run(job: tuple[Mutant | None, str]) -> Outcome:
         shutil.copytree(ROOT / PACKAGE, copy / PACKAGE, ignore=data)
         shutil.copytree(ROOT / "tests", copy / "tests", ignore=data)
         shutil.copy(ROOT / "pyproject.toml", copy)
+        for kept in ("chapters", "exercises", "solutions", "scripts", f"{PACKAGE}/data/shipped", f"{PACKAGE}/weights"):
+            (copy / kept).symlink_to(ROOT / kept)
         if mutant:
             (copy / PACKAGE / mutant.file).write_text(mutated(mutant))
         os.chdir(copy)
         sys.path.insert(0, str(copy))
-        code, failed, output = run_pytest(f"tests/{tests}")
+        label = [f"--equation={mutant.equation}"] if mutant and mutant.equation else []
+        code, failed, output = run_pytest([f"tests/{tests}", *label])
         where = Path(sys.modules[PACKAGE].__file__).resolve()
         os.chdir(ROOT)
         if copy not in where.parents:
@@ -429,7 +427,7 @@ def run(job: tuple[Mutant | None, str]) -> Outcome:
     return Outcome(code, failed, time.perf_counter() - start, output)
 
 
-def run_pytest(path: str) -> tuple[int, str, str]:
+def run_pytest(what: list[str]) -> tuple[int, str, str]:
     import pytest
     import torch
 
@@ -444,7 +442,7 @@ def run_pytest(path: str) -> tuple[int, str, str]:
 
     first, output = FirstFailure(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = pytest.main([path, "-x", "-q", "-p", "no:cacheprovider"], plugins=[first])
+        code = pytest.main([*what, "-x", "-q", "-p", "no:cacheprovider"], plugins=[first])
     return int(code), first.name, output.getvalue()
 
 
@@ -459,8 +457,13 @@ def processes(n: int):
 
 def main(words: list[str]) -> int:
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    chosen = [m for m in MUTANTS if not words or any(word in m.mistake for word in words)]
-    stale = []
+    from diffusion_book import equations  # here: a process that runs tests must import the copy
+
+    chapters = [importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("mutants_ch*.py"))]
+    every = MUTANTS + [mutant for chapter in chapters for mutant in chapter.MUTANTS]
+    chosen = [m for m in every if not words or any(word in f"{m.mistake} {m.equation}" for word in words)]
+    covered = {mutant.equation for mutant in every}
+    stale = [f"BARE    no mutant for the equation {label}" for label in equations.numbers(ROOT) if label not in covered]
     for mutant in chosen:
         try:
             mutated(mutant)
