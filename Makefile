@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all mutants calibrate bench lint clean
+.PHONY: demo test test-all mutants chapter exercises calibrate bench lint clean
 
 .venv/.core: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -24,14 +24,22 @@ lint: .venv/.test
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -p no:cacheprovider --nbval-lax --nbval-cell-timeout 300 --rootdir chapters -c chapters/nbval.ini chapters
 
-test-all: lint
+test-all: lint mutants
 	$(BIN)/python -m pytest -m slow
-	$(BIN)/python scripts/mutants.py
 	$(BIN)/python scripts/calibrate.py --check
 
 mutants: .venv/.test
 	$(BIN)/python scripts/mutants.py
+	$(BIN)/python scripts/chapter_mutants.py
+
+# make chapter N=02: run it from a fresh kernel, store its outputs, pair text and notebook
+chapter: .venv/.test exercises
+	$(BIN)/python scripts/book.py run $(N)
+
+exercises: .venv/.test
+	$(BIN)/python scripts/book.py exercises
 
 calibrate: .venv/.core
 	$(BIN)/python scripts/calibrate.py
