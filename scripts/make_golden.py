@@ -1,6 +1,7 @@
 """Reference results of two independent libraries, written to tests/golden: `python scripts/make_golden.py`.
 
-Needs diffusers and azula (`pip install "diffusion-book[peers]"`). tests/test_peers.py compares this package with the
+Needs diffusers (`pip install "diffusion-book[peers]"`) and azula (`pip install --no-deps azula==0.11.1`: what it asks for
+brings a torchvision that breaks a CPU build of torch). tests/test_peers.py compares this package with the
 stored results, and the stored results with those of the libraries where they are installed.
 """
 
