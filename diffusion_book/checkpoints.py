@@ -5,7 +5,6 @@ so that what bears the right name is always whole.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 import diffusion_book
 from diffusion_book.denoiser import Denoiser
 from diffusion_book.errors import BookError
+from diffusion_book.files import replace_file
 from diffusion_book.recipes import Recipe, decode, encode
 
 MODEL_FORMAT = "diffusion-book model 1"
@@ -87,24 +87,6 @@ def write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata
     )
     replace_file(Path(path), data)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write under another name, then rename. Raises BookError if the disk refuses; the old file is then untouched."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        before = "the one saved before it is untouched" if path.exists() else "nothing was written"
-        raise BookError(
-            f"could not save {path} ({error.strerror}, {len(data) / 1e6:.1f} MB wanted); {before}. Make room and go on"
-        ) from error
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

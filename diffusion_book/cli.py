@@ -1,5 +1,6 @@
-"""The command line: `diffusion-book demo | train | sample | evaluate | recipes`."""
+"""The command line: `diffusion-book start | check | demo | train | sample | evaluate | recipes | audit`."""
 
+import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -127,12 +128,83 @@ class Recipes:
         recipes()
 
 
+@dataclass
+class Start:
+    """Make a folder of your own with the book's chapters as notebooks and its exercises, to read, run, and write in.
+
+    Examples:
+      diffusion-book start my-course
+      diffusion-book start my-course --update       # bring a newer version of the book; what you changed stays yours
+    """
+
+    folder: Positional[Path] = Path("my-course")
+    """A new or empty folder; with --update, your course folder."""
+    update: bool = False
+    """Bring what is new in the book, and whatever is missing. What you have changed is not touched."""
+    seed: int | None = None
+    """Decides the random inputs on which your answers are checked; drawn at random if left out."""
+
+    def run(self) -> None:
+        from diffusion_book.course_commands import start
+
+        start(self)
+
+
+@dataclass
+class Check:
+    """Check what you have written in exercises/. Says which answers are right, and of the others what is wrong with them.
+
+    Examples:
+      diffusion-book check 1.3            # one exercise
+      diffusion-book check 1              # a chapter
+      diffusion-book check                # everything
+      diffusion-book check 1.3 --hint     # the next hint of this exercise
+
+    Exit code: 0 if all pass, 1 if something is wrong or not written yet, 2 if something could not be read.
+    """
+
+    what: Annotated[Positional[tuple[str, ...]], arg(metavar="[NUMBER ...]")] = ()
+    """Numbers of exercises (1.3) or chapters (1); all of them if left out."""
+    hint: bool = False
+    """Show the next hint of this exercise instead of checking it."""
+    impl: Path | None = None
+    """Another folder with files such as ch01_*.py, instead of your course folder's exercises."""
+    seed: int | None = None
+    """Check on the random inputs of this seed, not on those of your own."""
+
+    def run(self) -> None:
+        from diffusion_book.course_commands import check
+
+        sys.exit(check(self))
+
+
+@dataclass
+class Audit:
+    """For those who write the book: what each chapter holds and what it lacks. Needs the repository.
+
+    Exit code: 0 if every chapter has all that a chapter must have, otherwise 1.
+    """
+
+    chapters: Annotated[Positional[tuple[int, ...]], arg(metavar="[NUMBER ...]")] = ()
+    """Numbers of chapters; all of them if left out."""
+    quick: bool = False
+    """Leave out what takes minutes: running the chapters and the planted wrong answers."""
+
+    def run(self) -> None:
+        from diffusion_book.audit import audit
+
+        sys.exit(audit(self))
+
+
 Command = (
-    Annotated[Demo, arg(name="demo")]
+    Annotated[Start, arg(name="start")]
+    | Annotated[Check, arg(name="check")]
+    | Annotated[Demo, arg(name="demo")]
     | Annotated[Train, arg(name="train")]
     | Annotated[Sample, arg(name="sample")]
     | Annotated[Evaluate, arg(name="evaluate")]
     | Annotated[Recipes, arg(name="recipes")]
+    | Annotated[Audit, arg(name="audit")]
 )
 
 
@@ -143,12 +215,15 @@ def main(args: list[str] | None = None) -> None:
         tyro.cli(
             Command,
             prog="diffusion-book",
-            description="Train, sample and measure the models of the diffusion book.",
+            description="The diffusion book: its chapters and exercises in a folder of your own; its models to train and measure.",
             args=args,
         ).run()
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # who reads our output, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(
