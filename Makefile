@@ -46,6 +46,7 @@ calibrate: .venv/.core
 
 bench: .venv/.core
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench_training.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
