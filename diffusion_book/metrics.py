@@ -94,6 +94,8 @@ def precision_recall(ours: torch.Tensor, theirs: torch.Tensor, neighbours: int =
             f"the {neighbours}-th neighbour of a feature needs more than {neighbours} features on each side"
         )
 
+    ours, theirs = ours.double(), theirs.double()
+
     def covered(points, centres):
         # the nearest neighbour of a centre is itself, hence one more
         radii = torch.cdist(centres, centres).kthvalue(neighbours + 1).values

@@ -1,6 +1,7 @@
 """Noise that depends on the seed and the number of the image, and on nothing else."""
 
 import hashlib
+import operator
 
 import torch
 
@@ -25,4 +26,5 @@ class Noise:
 
 def mix(*parts) -> int:
     """One 63-bit seed out of several numbers or words, with no visible relation between neighbours."""
+    parts = tuple(part if isinstance(part, str) else operator.index(part) for part in parts)  # numpy's 3 is the same 3
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little") >> 1

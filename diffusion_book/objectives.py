@@ -9,7 +9,7 @@ from diffusion_book.denoiser import Denoiser
 from diffusion_book.elbo import bits_per_dim, discretized_log_likelihood, posterior_kl
 from diffusion_book.errors import BookError
 from diffusion_book.posterior import log_variance_range
-from diffusion_book.predictions import expand
+from diffusion_book.predictions import expand, loss_scale
 
 
 def denoising_loss(
@@ -21,13 +21,16 @@ def denoising_loss(
 ) -> torch.Tensor:
     """(B,) losses, the mean over an image's dimensions of |y_hat - y|^2 at x_t = alpha x + sigma eps, y = a x + b eps.
 
-    x (B, ...), t (B,) in (0, 1], eps like x. `weight`, a function of the log-SNR, multiplies the row's own loss;
-    a curve of `predictions`, which weighs |x_hat - x|^2, has to be divided by `loss_scale` for that.
+    x (B, ...), t (B,) in (0, 1], eps like x. With `weight`, a function of the log-SNR such as `predictions.min_snr`, it is
+    weight |x_hat - x|^2 whatever the row: the row's own weight, `loss_scale`, is taken out.
     Raises BookError where shapes do not fit. Source: Ho et al. 2020, eq. 14; Salimans & Ho 2022, section 4.
     """
     x_t = _noised(denoiser, x, t, eps)
     loss = _square_error(denoiser, x, t, eps, denoiser.output(x_t, t))
-    return loss if weight is None else loss * weight(denoiser.schedule.logsnr(t)).to(loss)
+    if weight is None:
+        return loss
+    own = loss_scale(denoiser.prediction, denoiser.schedule, t)
+    return loss * (weight(denoiser.schedule.logsnr(t)) / own).to(loss)
 
 
 def _noised(denoiser, x, t, eps):

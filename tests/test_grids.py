@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -146,4 +147,5 @@ def test_a_mixed_seed_is_a_63_bit_function_of_all_its_parts():
     assert len(seeds) == 10_000
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert mix(1, 23) != mix(12, 3)
+    assert mix(np.int64(3), "a") == mix(3, "a")
     assert abs(sum(seeds) / len(seeds) / 2**63 - 0.5) < 4 / math.sqrt(12 * 10_000)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from diffusion_book import predictions
 from diffusion_book.denoiser import Denoiser
 from diffusion_book.errors import BookError
 from diffusion_book.exact import GaussianMixture
@@ -70,12 +71,16 @@ def test_loss_is_the_mean_square_of_output_minus_target_of_each_row(prediction, 
         close(loss[i], (output - target_by_hand(prediction.name, x[i], eps[i], time)).square().sum() / 4)
 
 
-def test_weight_multiplies_each_loss_once_by_its_value_at_the_logsnr():
+@pytest.mark.parametrize("prediction", [X, EPS, V, VELOCITY], ids=lambda p: p.name)
+def test_weight_multiplies_the_error_of_x_whatever_the_row(prediction):
     x, eps, t = normal(3, 2), normal(3, 2, seed=1), torch.tensor([0.2, 0.5, 0.9], dtype=F64)
-    denoiser = Denoiser(Function(lambda x, t: torch.sin(x)), VP(), EPS)
-    plain, weighted = denoising_loss(denoiser, x, t, eps), denoising_loss(denoiser, x, t, eps, lambda level: level + 9)
+    denoiser = Denoiser(Function(lambda x, t: torch.sin(x)), VP(), prediction)
+    weighted = denoising_loss(denoiser, x, t, eps, lambda level: level + 9)
     alpha, sigma = VP()(t)
-    close(weighted, plain * (2 * torch.log(alpha / sigma) + 9))
+    x_hat = denoiser(alpha[:, None] * x + sigma[:, None] * eps, t)
+    close(weighted, (2 * torch.log(alpha / sigma) + 9) * (x_hat - x).square().mean(1), 1e-9)
+    simple, plain = denoising_loss(denoiser, x, t, eps, predictions.snr), denoising_loss(denoiser, x, t, eps)
+    assert (prediction is EPS) == torch.allclose(simple, plain)  # of the rows only eps weighs by the SNR
 
 
 def test_loss_has_a_gradient_and_the_dtype_of_the_data():

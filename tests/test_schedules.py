@@ -443,6 +443,12 @@ def test_bad_betas_are_refused(bad):
         Discrete(torch.tensor(bad))
 
 
+def test_a_chain_whose_signal_dies_before_its_end_is_refused():
+    with pytest.raises(BookError, match="after step 359 of 1000 no signal is left"):
+        Discrete(betas.constant(1000, 0.875))  # 2^-1074, after 358 steps, is the least number above 0
+    Discrete(betas.constant(300, 0.875))
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -26,6 +26,11 @@ class Discrete(Schedule):
             raise BookError("betas must be a 1-D tensor of at least two numbers in (0, 1), the last of which may be 1")
         self.betas = betas
         alpha_bar = torch.cumprod(1 - betas, 0)
+        if bool((alpha_bar[:-1] == 0).any()):
+            gone = int((alpha_bar == 0).nonzero()[0]) + 1
+            raise BookError(
+                f"after step {gone} of {len(betas)} no signal is left, not even in float64: use smaller betas or fewer steps"
+            )
         # 1 - alpha_bar from the betas, not by subtraction: sigma(t_1) = sqrt(beta_1) keeps all its digits
         noise = -torch.expm1(torch.cumsum(torch.log1p(-betas), 0))
         self.steps = len(betas)
