@@ -171,6 +171,8 @@ class Check:
     """Another folder with files such as ch01_*.py, instead of your course folder's exercises."""
     seed: int | None = None
     """Check on the random inputs of this seed, not on those of your own."""
+    limit: float | None = None
+    """Seconds that each answer may take; the exercise's own limit if left out."""
 
     def run(self) -> None:
         from diffusion_book.course_commands import check
@@ -215,7 +217,7 @@ def main(args: list[str] | None = None) -> None:
         tyro.cli(
             Command,
             prog="diffusion-book",
-            description="The diffusion book: its chapters and exercises in a folder of your own; its models to train and measure.",
+            description="The diffusion book: its chapters and exercises in your own folder, its models to train and measure.",
             args=args,
         ).run()
     except BookError as error:

@@ -75,8 +75,10 @@ def _count(n: int, word: str) -> str:
 
 
 def check(args) -> int:
-    """Check exercises and print what is wrong with them. Returns 0 (all passed), 1, or 2 (a file is no Python)."""
+    """Check exercises and print what is wrong with them. Returns 0 (all passed), 1, or 2 (a file cannot be loaded)."""
     workspace = course.find_workspace()
+    if args.limit is not None and not args.limit > 0:
+        raise BookError(f"a limit is a number of seconds above 0, but got --limit {args.limit:g}")
     folder = _exercises(workspace, args.impl)
     own = workspace is not None and folder.resolve() == (workspace / "exercises").resolve()
     if args.hint:
@@ -84,17 +86,23 @@ def check(args) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a console that has no tick shows a question mark
     seed = args.seed if args.seed is not None else (course.read_state(workspace)["seed"] if workspace else 0)
-    examination = examine_files(tuple(args.what), folder, seed)
+    examination = examine_files(tuple(args.what), folder, seed, args.limit)
     plan = next(examination)
     outcomes, saved = [], own
     for outcome in examination:
         outcomes.append(outcome)
-        print(_block(outcome, plan.titles[outcome.number]), flush=True)
+        if outcome.status == "broken":
+            if outcome.text not in (before.text for before in outcomes[:-1]):  # once for the whole file
+                print(f"{SIGN['broken']} {outcome.text}".replace("\n", "\n    "), flush=True)
+            continue
+        if outcome.status != "unfinished" or len(plan.asked) == 1:  # of many that are to do, the table says it
+            print(_block(outcome, plan.titles[outcome.number]), flush=True)
         if saved:
             saved = _saved(workspace, outcome)
     print("\n" + _table(plan, outcomes, course.read_state(workspace)["progress"] if own else None))
-    if any(outcome.status == "wrong" for outcome in outcomes) and len(outcomes) == 1:
-        print(f"\nA hint: diffusion-book check {outcomes[0].number} --hint")
+    wrong = [outcome.number for outcome in outcomes if outcome.status == "wrong"]
+    if wrong:
+        print(f"\nStuck? `diffusion-book check {wrong[0]} --hint` gives a hint, one at a time.")
     if any(outcome.status == "broken" for outcome in outcomes):
         return 2
     return 0 if all(outcome.status == "passed" for outcome in outcomes) else 1
@@ -122,9 +130,8 @@ def _exercises(workspace: Path | None, impl: Path | None) -> Path:
 
 
 def _saved(workspace: Path, outcome: Outcome) -> bool:
-    status = "wrong" if outcome.status == "broken" else outcome.status
     try:
-        course.note(workspace, outcome.number, status)
+        course.note(workspace, outcome.number, outcome.status)
     except (BookError, OSError):
         print(f"note: {workspace / course.MARKER} cannot be written, so the progress is not kept", file=sys.stderr)
         return False

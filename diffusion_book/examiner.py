@@ -29,7 +29,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out for one exercise. status: passed, unfinished, wrong, or broken (its file is no Python)."""
+    """What came out for one exercise. status: passed, unfinished, wrong, or broken (its file cannot be loaded)."""
 
     number: str
     status: str
@@ -87,9 +87,7 @@ def _process(words, folder, seed, limit) -> Iterator[Plan | Outcome]:
     except (EOFError, ConnectionError):
         process.join()
         how = f"by signal {-process.exitcode}" if process.exitcode < 0 else f"with code {process.exitcode}"
-        fate = (
-            f"your function ended the whole process {how}: is there an exit() in it, or does it need too much memory?"
-        )
+        fate = f"the whole process ended {how}: is there an exit() in it, or does it need too much memory?"
     finally:
         process.kill()
         process.join()
@@ -98,9 +96,8 @@ def _process(words, folder, seed, limit) -> Iterator[Plan | Outcome]:
         raise BookError(
             f"the examination could not begin ({fate}): try again, or run `python -c 'import diffusion_book.checks'`"
         )
-    where = f"while loading {file}, outside any exercise: " if file else ""
     for number in busy:
-        yield Outcome(number, "wrong", where + fate)
+        yield Outcome(number, "broken", f"{file} cannot be loaded: {fate}") if file else Outcome(number, "wrong", fate)
 
 
 # ---------------------------------------------------------------------------------------- in the other process
@@ -131,7 +128,7 @@ def _examine_all(send, words, folder, seed, limit) -> None:
     book = checks.exercises()
     send("plan", Plan({number: exercise.title for number, exercise in book.items()}, tuple(asked)), START)
     sys.path.insert(0, str(folder.resolve()))  # a student's file may import another
-    loaded: dict[Path, types.ModuleType | tuple[str, str]] = {}
+    loaded: dict[Path, types.ModuleType | str] = {}
     for number in asked:
         path, exercise = files[number], book[number]
         if path not in loaded:
@@ -140,7 +137,7 @@ def _examine_all(send, words, folder, seed, limit) -> None:
             loaded[path] = _load(path)
         module = loaded[path]
         if not isinstance(module, types.ModuleType):
-            send("outcome", Outcome(number, *module), START)
+            send("outcome", Outcome(number, "broken", module), START)
         elif not hasattr(module, exercise.function):
             text = f"{path.name} has no function {exercise.function}: was it renamed?"
             send("outcome", Outcome(number, "wrong", text), START)
@@ -200,15 +197,15 @@ def _remedy(folder: Path) -> str:
     return "`diffusion-book start my-course` makes a folder that holds them"
 
 
-def _load(path: Path) -> types.ModuleType | tuple[str, str]:
-    """The module that a student's file holds, or (status, text) saying why it holds none."""
+def _load(path: Path) -> types.ModuleType | str:
+    """The module that a student's file holds, or a text that says why it holds none."""
     try:
         code = compile(path.read_bytes(), str(path), "exec")
     except SyntaxError as error:
         line = f"\nin line {error.lineno}: {(error.text or '').strip()}" if error.lineno else ""
-        return "broken", f"{path.name} is not Python yet: {error.msg}{line}"
+        return f"{path.name} is not Python yet: {error.msg}{line}"
     except (ValueError, OSError) as error:
-        return "broken", f"{path.name} is not Python yet: {error}"
+        return f"{path.name} is not Python yet: {error}"
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
     sys.modules[path.stem] = module
@@ -217,5 +214,5 @@ def _load(path: Path) -> types.ModuleType | tuple[str, str]:
     except Exception as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         where = f"\nin line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
-        return "wrong", f"{path.name} cannot be loaded: {type(error).__name__}: {error}{where}"
+        return f"{path.name} cannot be loaded: {type(error).__name__}: {error}{where}"
     return module
