@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all mutants chapter exercises calibrate bench lint clean
+.PHONY: lab demo test test-all mutants chapter exercises calibrate bench lint clean
 
 .venv/.core: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -14,6 +14,16 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constra
 .venv/.test: .venv/.core
 	$(INSTALL) -e ".[test]"
 	@touch $@
+
+# the settings of this environment, not of the user: a chapter's .md opens as a notebook
+.venv/.lab: .venv/.core
+	$(INSTALL) -e ".[lab]"
+	$(BIN)/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown myst
+	@touch $@
+
+# JupyterLab on the first chapter
+lab: .venv/.lab
+	$(BIN)/jupyter lab $(firstword $(sort $(wildcard chapters/*.ipynb)))
 
 demo: .venv/.core
 	$(BIN)/diffusion-book demo
@@ -28,6 +38,7 @@ test: lint
 
 test-all: lint mutants
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/diffusion-book audit
 	$(BIN)/python scripts/calibrate.py --check
 
 mutants: .venv/.test

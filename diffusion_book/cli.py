@@ -190,7 +190,7 @@ class Audit:
     chapters: Annotated[Positional[tuple[int, ...]], arg(metavar="[NUMBER ...]")] = ()
     """Numbers of chapters; all of them if left out."""
     quick: bool = False
-    """Leave out what takes minutes: running the chapters and the planted wrong answers."""
+    """Leave out what takes minutes: running the chapters."""
 
     def run(self) -> None:
         from diffusion_book.audit import audit
