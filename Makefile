@@ -25,8 +25,26 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constra
 lab: .venv/.lab
 	$(BIN)/jupyter lab $(firstword $(sort $(wildcard chapters/*.ipynb)))
 
+.venv/.site: .venv/.core
+	$(INSTALL) -e ".[site]"
+	@touch $@
+
+.venv/.lab: .venv/.core
+	$(INSTALL) -e ".[lab]"
+	@touch $@
+
 demo: .venv/.core
 	$(BIN)/diffusion-book demo
+
+# the chapters in JupyterLab
+lab: .venv/.lab
+	$(BIN)/jupyter lab chapters
+
+# build the book as a site, and serve it on this computer until Ctrl-C
+site: .venv/.site
+	$(BIN)/sphinx-build -W -q -c book . book/_build/html
+	$(BIN)/python scripts/check_links.py
+	$(BIN)/python scripts/serve.py
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -36,7 +54,7 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -p no:cacheprovider --nbval-lax --nbval-cell-timeout 300 --rootdir chapters -c chapters/nbval.ini chapters
 
-test-all: lint mutants
+test-all: lint mutants .venv/.site .venv/.lab
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/diffusion-book audit
 	$(BIN)/python scripts/calibrate.py --check
