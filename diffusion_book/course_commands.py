@@ -95,7 +95,8 @@ def check(args) -> int:
             if outcome.text not in (before.text for before in outcomes[:-1]):  # once for the whole file
                 print(f"{SIGN['broken']} {outcome.text}".replace("\n", "\n    "), flush=True)
             continue
-        if outcome.status != "unfinished" or len(plan.asked) == 1:  # of many that are to do, the table says it
+        stub = outcome.text.startswith("not written yet")
+        if not stub or len(plan.asked) == 1:  # of many that are to do, the table says it
             print(_block(outcome, plan.titles[outcome.number]), flush=True)
         if saved:
             saved = _saved(workspace, outcome)
@@ -141,7 +142,7 @@ def _saved(workspace: Path, outcome: Outcome) -> bool:
 def _block(outcome: Outcome, title: str) -> str:
     head = f"{SIGN[outcome.status]} Exercise {outcome.number}, {title}"
     if outcome.status == "unfinished":
-        return f"{head}: not written yet"
+        return f"{head}: {outcome.text}"
     return "\n".join([head] + [f"    {line}" for line in outcome.text.splitlines()])
 
 

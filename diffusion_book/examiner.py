@@ -139,8 +139,8 @@ def _examine_all(send, words, folder, seed, limit) -> None:
         if not isinstance(module, types.ModuleType):
             send("outcome", Outcome(number, "broken", module), START)
         elif not hasattr(module, exercise.function):
-            text = f"{path.name} has no function {exercise.function}: was it renamed?"
-            send("outcome", Outcome(number, "wrong", text), START)
+            text = f"there is no function {exercise.function} in {path.name}: was it renamed?"
+            send("outcome", Outcome(number, "unfinished", text), START)
         else:
             exercise = exercise if limit is None else replace(exercise, limit=limit)
             send("at", ((number,), None), exercise.limit + GRACE)

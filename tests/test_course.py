@@ -377,6 +377,15 @@ def test_another_folder_can_be_checked_and_is_not_counted(here, capsys):
     assert course.read_state(here)["progress"] == {}
 
 
+def test_a_function_that_is_not_there_is_said_and_is_no_try(here, capsys):
+    course.start(here, 5)
+    own_file().write_text("", encoding="utf-8")
+    assert run("check", "1.1") == 1
+    name = BOOK["1.1"].function
+    assert f"Exercise 1.1, {BOOK['1.1'].title}: there is no function {name} in {own_file().name}" in capsys.readouterr().out
+    assert course.read_state(here)["progress"] == {}
+
+
 def test_what_cannot_be_checked_is_said_in_one_line(here, capsys):
     assert "diffusion-book start my-course" in refused(capsys, "check")
     assert "--impl wants a folder" in refused(capsys, "check", "--impl", "nowhere")
