@@ -382,7 +382,10 @@ def test_a_function_that_is_not_there_is_said_and_is_no_try(here, capsys):
     own_file().write_text("", encoding="utf-8")
     assert run("check", "1.1") == 1
     name = BOOK["1.1"].function
-    assert f"Exercise 1.1, {BOOK['1.1'].title}: there is no function {name} in {own_file().name}" in capsys.readouterr().out
+    assert (
+        f"Exercise 1.1, {BOOK['1.1'].title}: there is no function {name} in {own_file().name}"
+        in capsys.readouterr().out
+    )
     assert course.read_state(here)["progress"] == {}
 
 
@@ -415,7 +418,13 @@ def test_numbers_name_exercises_and_chapters(here, words, expected):
 
 @pytest.mark.parametrize(
     "word, near",
-    [("1.77", "did you mean 1."), ("99", "did you mean"), ("one", "they run from"), ("1.1.1", "1.1"), ("-1", "no exercise")],
+    [
+        ("1.77", "did you mean 1."),
+        ("99", "did you mean"),
+        ("one", "they run from"),
+        ("1.1.1", "1.1"),
+        ("-1", "no exercise"),
+    ],
 )
 def test_unknown_numbers_offer_the_nearest(here, word, near):
     Path("ch01_mine.py").touch()
