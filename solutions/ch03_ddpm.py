@@ -67,6 +67,24 @@ def averaged(history: torch.Tensor, decay: float) -> torch.Tensor:
 
 
 # Exercise 3.6
+def shorter_chain(betas: torch.Tensor, keep: list[int]) -> torch.Tensor:
+    """(beta'_1, ..., beta'_n) of the chain that visits only the steps `keep`, which rise within 1..K = len(betas)."""
+    # BEGIN SOLUTION
+    alpha_bar = torch.cat([torch.ones(1, dtype=betas.dtype), torch.cumprod(1 - betas, 0)])
+    kept = alpha_bar[[0, *keep]]
+    return 1 - kept[1:] / kept[:-1]
+    # END SOLUTION
+
+
+# Exercise 3.7
+def ten_steps() -> list[int]:
+    """Ten steps k_1 < ... < k_10 = 1000 of the linear chain, that spoil the spread of the samples as little as you can."""
+    # BEGIN SOLUTION
+    return [round(1000 * (j / 10) ** 2) for j in range(1, 11)]
+    # END SOLUTION
+
+
+# Exercise 3.8
 def sample_chain(model: nn.Module, x: torch.Tensor, betas: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """x_0 from x = x_K: the function above, repaired. z is (K, *x.shape), and step k uses z[k - 1].
 
@@ -82,22 +100,4 @@ def sample_chain(model: nn.Module, x: torch.Tensor, betas: torch.Tensor, z: torc
         if k > 1:
             x = x + beta.sqrt() * z[k - 1]
     return x
-    # END SOLUTION
-
-
-# Exercise 3.7
-def shorter_chain(betas: torch.Tensor, keep: list[int]) -> torch.Tensor:
-    """(beta'_1, ..., beta'_n) of the chain that visits only the steps `keep`, which rise within 1..K = len(betas)."""
-    # BEGIN SOLUTION
-    alpha_bar = torch.cat([torch.ones(1, dtype=betas.dtype), torch.cumprod(1 - betas, 0)])
-    kept = alpha_bar[[0, *keep]]
-    return 1 - kept[1:] / kept[:-1]
-    # END SOLUTION
-
-
-# Exercise 3.8
-def ten_steps() -> list[int]:
-    """Ten steps k_1 < ... < k_10 = 1000 of the linear chain, that spoil the spread of the samples as little as you can."""
-    # BEGIN SOLUTION
-    return [round(1000 * (j / 10) ** 2) for j in range(1, 11)]
     # END SOLUTION

@@ -379,7 +379,7 @@ AVERAGE = Exercise(
     ),
 )
 
-# 3.6 --------------------------------------------------------------------------------------------------------------
+# 3.8 --------------------------------------------------------------------------------------------------------------
 
 
 class _Net(nn.Module):
@@ -423,7 +423,7 @@ def _early(k, K):
 
 
 CHAIN = Exercise(
-    "3.6",
+    "3.8",
     "Find the bug: the sampling loop",
     "sample_chain",
     _chain_cases,
@@ -471,7 +471,7 @@ CHAIN = Exercise(
     ),
 )
 
-# 3.7 --------------------------------------------------------------------------------------------------------------
+# 3.6 --------------------------------------------------------------------------------------------------------------
 
 
 def _shorter_cases(generator):
@@ -508,7 +508,7 @@ def _neighbours(betas, keep):
 
 
 SHORTER = Exercise(
-    "3.7",
+    "3.6",
     "A shorter chain",
     "shorter_chain",
     _shorter_cases,
@@ -543,7 +543,7 @@ SHORTER = Exercise(
     ),
 )
 
-# 3.8 --------------------------------------------------------------------------------------------------------------
+# 3.7 --------------------------------------------------------------------------------------------------------------
 
 ALPHA_BAR = Discrete(betas.linear()).alpha_bar.tolist()
 SPREAD, TARGET = 0.5, 0.13
@@ -576,7 +576,7 @@ def _rises(_, answer):
 
 
 TEN = Exercise(
-    "3.8",
+    "3.7",
     "Open question: the best ten steps",
     "ten_steps",
     lambda generator: [Case(lambda: ())],
@@ -623,4 +623,4 @@ TEN = Exercise(
     ),
 )
 
-EXERCISES = (STEP, TIME, NORM, ATTENTION, AVERAGE, CHAIN, SHORTER, TEN)
+EXERCISES = (STEP, TIME, NORM, ATTENTION, AVERAGE, SHORTER, TEN, CHAIN)

@@ -252,7 +252,7 @@ def average_right_recursive(history, decay):
     return d * average_right_recursive(history[:-1], decay) + (1 - d) * history[-1]
 
 
-# 3.6: the sampling loop
+# 3.8: the sampling loop
 def _loop(model, x, betas, z, times, noisy, steps):
     alpha_bar = (1 - betas).cumprod(0)
     for i in steps:
@@ -328,7 +328,7 @@ def chain_right_through_x_hat(model, x, betas, z):
     return x
 
 
-# 3.7: a shorter chain
+# 3.6: a shorter chain
 def shorter_picked(betas, keep):
     return torch.stack([betas[k - 1] for k in keep])
 
@@ -372,7 +372,7 @@ def shorter_right_loop(betas, keep):
     return torch.stack(out)
 
 
-# 3.8: ten steps
+# 3.7: ten steps
 def ten_equal():
     return [100 * j for j in range(1, 11)]
 
@@ -435,23 +435,23 @@ PLANTED = [
     Planted("3.5", average_mean, "plain mean"),
     Planted("3.5", average_counted_from_zero, "count begins at zero"),
     Planted("3.5", average_of_the_last_two, None),
-    Planted("3.6", chain_as_it_was, "nothing repaired"),
-    Planted("3.6", chain_off_by_one, "off by one between training and sampling"),
-    Planted("3.6", chain_with_dropout, "dropout on while sampling"),
-    Planted("3.6", chain_grainy, "noise added at the last step"),
-    Planted("3.6", chain_stops_early, "the last step left out"),
-    Planted("3.6", chain_too_late, "one step too late"),
-    Planted("3.6", chain_upwards, None),
-    Planted("3.7", shorter_picked, "the old betas kept"),
-    Planted("3.7", shorter_summed, "betas added up"),
-    Planted("3.7", shorter_off_by_one, "off by one step"),
-    Planted("3.7", shorter_from_data, "from the data each time"),
-    Planted("3.7", shorter_mean_of_betas, None),
-    Planted("3.8", ten_equal, "equal spacing"),
-    Planted("3.8", ten_leading, "does not start at the noise"),
-    Planted("3.8", ten_with_zero, "no walk along the chain"),
-    Planted("3.8", ten_eleven, "not ten steps"),
-    Planted("3.8", ten_linspace, None),
+    Planted("3.8", chain_as_it_was, "nothing repaired"),
+    Planted("3.8", chain_off_by_one, "off by one between training and sampling"),
+    Planted("3.8", chain_with_dropout, "dropout on while sampling"),
+    Planted("3.8", chain_grainy, "noise added at the last step"),
+    Planted("3.8", chain_stops_early, "the last step left out"),
+    Planted("3.8", chain_too_late, "one step too late"),
+    Planted("3.8", chain_upwards, None),
+    Planted("3.6", shorter_picked, "the old betas kept"),
+    Planted("3.6", shorter_summed, "betas added up"),
+    Planted("3.6", shorter_off_by_one, "off by one step"),
+    Planted("3.6", shorter_from_data, "from the data each time"),
+    Planted("3.6", shorter_mean_of_betas, None),
+    Planted("3.7", ten_equal, "equal spacing"),
+    Planted("3.7", ten_leading, "does not start at the noise"),
+    Planted("3.7", ten_with_zero, "no walk along the chain"),
+    Planted("3.7", ten_eleven, "not ten steps"),
+    Planted("3.7", ten_linspace, None),
 ]
 
 RIGHT = {
@@ -460,7 +460,7 @@ RIGHT = {
     "3.3": [norm_right_library, norm_right_with_loop],
     "3.4": [attend_right_library, attend_right_by_hand],
     "3.5": [average_right_lerp, average_right_recursive],
-    "3.6": [chain_right, chain_right_through_x_hat],
-    "3.7": [shorter_right_logs, shorter_right_loop],
-    "3.8": [ten_right_cubes, ten_right_search],
+    "3.8": [chain_right, chain_right_through_x_hat],
+    "3.6": [shorter_right_logs, shorter_right_loop],
+    "3.7": [ten_right_cubes, ten_right_search],
 }
