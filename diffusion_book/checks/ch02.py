@@ -64,7 +64,8 @@ BACKWARD = Exercise(
         Mistake(
             "beta for beta-tilde",
             lambda *a: _backward(*a, variance="large"),
-            "The variance is beta_k, that of the forward step. Who knows x as well knows more: the posterior's variance "
+            "The variance is beta_k, that of the forward step. Who knows x as well knows more: the posterior's "
+            "variance "
             "is smaller (beta-tilde), by the factor that two precisions added together give.",
         ),
         Mistake(
@@ -76,7 +77,8 @@ BACKWARD = Exercise(
         Mistake(
             "sqrt(beta) on x_k",
             lambda *a: _backward(*a, on_x_k="beta"),
-            "The coefficient of x_k holds sqrt(1 - alpha_k), which is sqrt(beta_k), where the step's shrinking factor belongs. "
+            "The coefficient of x_k holds sqrt(1 - alpha_k), which is sqrt(beta_k), where the step's shrinking "
+            "factor belongs. "
             "This is the slip that comes from reading alpha for beta: how much is kept, or how much is added?",
         ),
         Mistake(
@@ -93,7 +95,8 @@ BACKWARD = Exercise(
     ),
     hints=(
         "One step shrinks by sqrt(1 - beta_k), and alpha_bar_k = (1 - beta_k) alpha_bar_{k-1}. What is beta_k, then?",
-        "Two facts about x_{k-1}: it is N(sqrt(alpha_bar_{k-1}) x, 1 - alpha_bar_{k-1}), and x_k is a noisy look at it.",
+        "Two facts about x_{k-1}: it is N(sqrt(alpha_bar_{k-1}) x, 1 - alpha_bar_{k-1}), and x_k is a noisy "
+        "look at it.",
         "Precisions (one over the variance) of two independent facts add, and means are averaged with them as weights.",
         "The sum of the two precisions simplifies with (1 - beta_k)(1 - alpha_bar_{k-1}) + beta_k = 1 - alpha_bar_k.",
     ),
@@ -131,13 +134,15 @@ KL = Exercise(
         Mistake(
             "log ratio upside down",
             lambda m1, v1, m2, v2: _kl(m1, v1, m2, v2, log=-1.0),
-            "The log ratio is upside down: log(var1/var2). The density of a wide Gaussian is low, so -log of the second "
+            "The log ratio is upside down: log(var1/var2). The density of a wide Gaussian is low, so -log of "
+            "the second "
             "one's density holds + log(var2)/2.",
         ),
         Mistake(
             "sign of the whole",
             lambda *a: -_kl(*a),
-            "Every value has the wrong sign. A KL is a price and never negative: it is the mean of log(first/second) under the first.",
+            "Every value has the wrong sign. A KL is a price and never negative: it is the mean of "
+            "log(first/second) under the first.",
         ),
         Mistake(
             "the two Gaussians exchanged",
@@ -147,7 +152,8 @@ KL = Exercise(
         Mistake(
             "half missing",
             lambda *a: _kl(*a, half=1.0),
-            "Every value is twice what it should be: the log density of a Gaussian is -(x - mean)^2/(2 var), with a half, "
+            "Every value is twice what it should be: the log density of a Gaussian is -(x - mean)^2/(2 var), "
+            "with a half, "
             "and -log(var)/2.",
         ),
         Mistake(
@@ -159,14 +165,17 @@ KL = Exercise(
         Mistake(
             "the -1 forgotten",
             lambda *a: _kl(*a, one=0.0),
-            "Two equal Gaussians have distance 1/2 by this formula. The term that is missing is what the first one's own "
+            "Two equal Gaussians have distance 1/2 by this formula. The term that is missing is what the first "
+            "one's own "
             "exponent, -(x - mean1)^2/(2 var1), amounts to on average.",
         ),
     ),
     hints=(
         "Write log first - log second; both are (log of the variance) and a square.",
-        "Under the first Gaussian, what is the mean of (x - mean1)^2? And of (x - mean2)^2: put x - mean1 + mean1 - mean2.",
-        "Try it on equal Gaussians: the result must be 0. Then on equal variances: only the distance of the means is left.",
+        "Under the first Gaussian, what is the mean of (x - mean1)^2? And of (x - mean2)^2: put x - mean1 + "
+        "mean1 - mean2.",
+        "Try it on equal Gaussians: the result must be 0. Then on equal variances: only the distance of the "
+        "means is left.",
     ),
 )
 
@@ -216,12 +225,14 @@ WEIGHT = Exercise(
         Mistake(
             "sign",
             lambda bar, before: (_snr(bar) / _snr(before) - 1) / 2,
-            "The ratio is upside down, and the weight came out negative: the SNR is larger at k - 1, where there is less noise.",
+            "The ratio is upside down, and the weight came out negative: the SNR is larger at k - 1, where "
+            "there is less noise.",
         ),
         Mistake(
             "SNR of the wrong end",
             lambda bar, before: (1 - _snr(bar) / _snr(before)) / 2,
-            "Divided by the SNR at k - 1. The network is asked at x_k: it is the error of the noise in x_k that counts.",
+            "Divided by the SNR at k - 1. The network is asked at x_k: it is the error of the noise in x_k that "
+            "counts.",
         ),
         Mistake(
             "alpha-bar for the SNR",
@@ -232,7 +243,8 @@ WEIGHT = Exercise(
     hints=(
         "Put x = (x_k - sigma eps)/alpha into x - x_hat, and the same with hats: x_k falls out.",
         "So |x - x_hat|^2 = |eps - eps_hat|^2 / SNR(k). Now put that into equation (eq-step).",
-        "In Ho's symbols the answer is beta_k^2/(2 beta_tilde_k (1 - beta_k)(1 - alpha_bar_k)): the same number, if you want to compare.",
+        "In Ho's symbols the answer is beta_k^2/(2 beta_tilde_k (1 - beta_k)(1 - alpha_bar_k)): the same "
+        "number, if you want to compare.",
     ),
 )
 
@@ -272,7 +284,8 @@ DECODER = Exercise(
         Mistake(
             "closed end buckets",
             lambda *a: _decoder(*a, which="closed"),
-            "The buckets of black and white end at -1 - 1/255 and 1 + 1/255, and what the Gaussian puts beyond is lost: "
+            "The buckets of black and white end at -1 - 1/255 and 1 + 1/255, and what the Gaussian puts beyond "
+            "is lost: "
             "the 256 masses do not sum to 1. Nothing lies beyond black but black.",
         ),
         Mistake(
@@ -288,7 +301,8 @@ DECODER = Exercise(
         Mistake(
             "half a bucket",
             lambda *a: _decoder(*a, width=0.5),
-            "The buckets are half as wide as they should be: neighbouring levels are 2/255 apart, so each reaches 1/255 to both sides.",
+            "The buckets are half as wide as they should be: neighbouring levels are 2/255 apart, so each "
+            "reaches 1/255 to both sides.",
         ),
         Mistake(
             "a density for a mass",
@@ -333,7 +347,8 @@ BITS = Exercise(
         Mistake(
             "offset missing",
             lambda log_density, dims: -log_density / dims / math.log(2),
-            "The scaling is forgotten: the density is one of x = u/127.5 - 1, and that of u is smaller by the factor 127.5 "
+            "The scaling is forgotten: the density is one of x = u/127.5 - 1, and that of u is smaller by the "
+            "factor 127.5 "
             "in every dimension. The offset is about 7 bits.",
         ),
         Mistake(
@@ -355,7 +370,8 @@ BITS = Exercise(
         Mistake(
             "offset of the other scaling",
             lambda log_density, dims: -log_density / dims / math.log(2) + 7,
-            "7 = log2(128) belongs to x = (u + noise)/128 - 1; here the scale is 127.5. It is a difference of 0.006 bits: small, and still wrong.",
+            "7 = log2(128) belongs to x = (u + noise)/128 - 1; here the scale is 127.5. It is a difference of "
+            "0.006 bits: small, and still wrong.",
         ),
     ),
     hints=(
@@ -415,7 +431,8 @@ SLICE = Exercise(
         Mistake(
             "the rectangle",
             lambda l, snr_s, snr_t: (snr_s - snr_t) / 2 * (l / (1 + l * snr_t)).sum().item(),
-            "This is one large step, a rectangle as high as the error at the noisy end. The area under the curve is less.",
+            "This is one large step, a rectangle as high as the error at the noisy end. The area under the "
+            "curve is less.",
         ),
         Mistake(
             "mean over the dimensions",
@@ -477,51 +494,69 @@ GRID = Exercise(
     conditions=(
         Condition(
             lambda arguments, answer: isinstance(answer, torch.Tensor) and answer.ndim == 1,
-            lambda arguments, answer: f"a tensor of log-SNRs was expected, shape ({arguments[3] + 1},), not {type(answer).__name__}",
+            lambda arguments, answer: (
+                f"a tensor of log-SNRs was expected, shape ({arguments[3] + 1},), not {type(answer).__name__}"
+            ),
         ),
         Condition(
             lambda arguments, answer: len(answer) == arguments[3] + 1,
-            lambda arguments, answer: f"{len(answer)} levels came out, {arguments[3] + 1} were expected: "
-            f"{arguments[3]} steps have one end more than there are steps",
+            lambda arguments, answer: (
+                f"{len(answer)} levels came out, {arguments[3] + 1} were expected: "
+                f"{arguments[3]} steps have one end more than there are steps"
+            ),
             "number of levels",
         ),
         Condition(
             lambda arguments, answer: bool((answer.diff() < 0).all()),
-            lambda arguments, answer: "the levels must fall, from high (data) to low (noise), each below the one before",
+            lambda arguments, answer: (
+                "the levels must fall, from high (data) to low (noise), each below the one before"
+            ),
             "levels that do not fall",
         ),
         Condition(
             lambda arguments, answer: (
                 abs(answer[0].item() - arguments[1]) < 1e-3 and abs(answer[-1].item() - arguments[2]) < 1e-3
             ),
-            lambda arguments, answer: f"the levels run from {answer[0]:.3f} to {answer[-1]:.3f}, but the ends are given: "
-            f"{arguments[1]:g} and {arguments[2]:g}. Moving them moves work to the decoder and the prior",
+            lambda arguments, answer: (
+                f"the levels run from {answer[0]:.3f} to {answer[-1]:.3f}, but the ends are given: "
+                f"{arguments[1]:g} and {arguments[2]:g}. Moving them moves work to the decoder and the prior"
+            ),
             "ends moved",
         ),
         Condition(
             lambda arguments, answer: not _in_snr(arguments, answer),
-            lambda arguments, answer: f"equal steps in the SNR itself cost {_share(arguments, answer):.2f} times as much as equal steps in "
-            f"its logarithm, where at most {GRID_SHARE} was asked for: nearly all of them lie at the very end, and one "
-            "step has to cross the whole noisy part",
+            lambda arguments, answer: (
+                f"equal steps in the SNR itself cost {_share(arguments, answer):.2f} times as much as equal steps in "
+                f"its logarithm, where at most {GRID_SHARE} was asked for: nearly all of them lie at the very "
+                "end, and one "
+                "step has to cross the whole noisy part"
+            ),
             "uniform in the SNR",
         ),
         Condition(
             _uneven,
-            lambda arguments, answer: "these are equal steps in log-SNR: the staircase to beat, not one that beats it. Where is the curve "
-            "flat, so that long steps cost little?",
+            lambda arguments, answer: (
+                "these are equal steps in log-SNR: the staircase to beat, not one that beats it. Where is the curve "
+                "flat, so that long steps cost little?"
+            ),
             "uniform in log-SNR",
         ),
         Condition(
             lambda arguments, answer: _share(arguments, answer) <= GRID_SHARE,
-            lambda arguments, answer: f"your staircase's excess is {_share(arguments, answer):.3f} times that of equal steps in log-SNR; "
-            f"at most {GRID_SHARE} was asked for",
+            lambda arguments, answer: (
+                f"your staircase's excess is {_share(arguments, answer):.3f} times that of equal steps in log-SNR; "
+                f"at most {GRID_SHARE} was asked for"
+            ),
         ),
     ),
     hints=(
-        "One step of length h in log-SNR costs about h^2/4 times S^2 |dE/dS| too much, where E is the error at the SNR S. "
+        "One step of length h in log-SNR costs about h^2/4 times S^2 |dE/dS| too much, where E is the error at "
+        "the SNR S. "
         "Why: what lies between the step and the curve is nearly a triangle.",
-        "For Gaussian data S^2 |dE/dS| = sum over i of (l_i S/(1 + l_i S))^2. Call it g. Minimize sum g h^2 under sum h = given.",
-        "The minimum has h proportional to 1/sqrt(g). So: add up sqrt(g) along a fine grid, and cut its total into equal parts.",
+        "For Gaussian data S^2 |dE/dS| = sum over i of (l_i S/(1 + l_i S))^2. Call it g. Minimize sum g h^2 "
+        "under sum h = given.",
+        "The minimum has h proportional to 1/sqrt(g). So: add up sqrt(g) along a fine grid, and cut its total "
+        "into equal parts.",
         "torch.searchsorted, or a loop, inverts a running sum. The ends must be exactly the given ones.",
     ),
 )
@@ -561,7 +596,8 @@ VARIANCE = Exercise(
         Mistake(
             "beta-tilde",
             lambda l, bar, before: (1 - bar / before) * (1 - before) / (1 - bar),
-            "This is beta-tilde, the spread for one who knows x. The sampler only guesses x, and the spread of its guess comes on top.",
+            "This is beta-tilde, the spread for one who knows x. The sampler only guesses x, and the spread of "
+            "its guess comes on top.",
         ),
         Mistake(
             "beta",
@@ -587,7 +623,8 @@ VARIANCE = Exercise(
         ),
     ),
     hints=(
-        "Total variance: the spread of x_{k-1} given x_k is the mean of its spread given both, plus the spread of its mean.",
+        "Total variance: the spread of x_{k-1} given x_k is the mean of its spread given both, plus the spread "
+        "of its mean.",
         "The mean given both is c_t x_k + c_0 x, and x_k is given: only x varies.",
         "How much does x still vary once x_k is known? Equation (eq-gaussian-error) with one l.",
     ),
