@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: lab demo test test-all mutants chapter exercises calibrate bench lint clean
+.PHONY: lab demo site test test-all mutants chapter exercises calibrate bench lint clean
 
 .venv/.core: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -29,16 +29,8 @@ lab: .venv/.lab
 	$(INSTALL) -e ".[site]"
 	@touch $@
 
-.venv/.lab: .venv/.core
-	$(INSTALL) -e ".[lab]"
-	@touch $@
-
 demo: .venv/.core
 	$(BIN)/diffusion-book demo
-
-# the chapters in JupyterLab
-lab: .venv/.lab
-	$(BIN)/jupyter lab chapters
 
 # build the book as a site, and serve it on this computer until Ctrl-C
 site: .venv/.site
