@@ -23,7 +23,7 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constra
 
 # JupyterLab on the first chapter
 lab: .venv/.lab
-	$(BIN)/jupyter lab $(firstword $(sort $(wildcard chapters/*.ipynb)))
+	$(BIN)/jupyter lab --notebook-dir=. $(firstword $(sort $(wildcard chapters/*.ipynb)))
 
 .venv/.site: .venv/.core
 	$(INSTALL) -e ".[site]"

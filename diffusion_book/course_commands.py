@@ -50,7 +50,7 @@ def _say_next_steps(folder: Path, changes: course.Changes) -> None:
         if find_spec("jupyterlab") is None:
             python = shlex.quote(sys.executable)
             print(f"  {python} -m pip install jupyterlab jupytext jupyterlab-myst ipywidgets")
-        print(f"  {_command('jupyter')} lab {notebooks[0]}")
+        print(f"  {_command('jupyter')} lab --notebook-dir=. {notebooks[0]}")
     print(
         "\nand run the cells from the top with Shift+Enter. Exercises are checked in their cells, or, if you write them"
     )

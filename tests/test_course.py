@@ -82,7 +82,12 @@ def test_start_copies_chapters_and_exercises_and_says_what_to_do(book, here, cap
         assert got[name] == (book / name).read_bytes()
     assert json.loads(got[course.MARKER])["seed"] == 42
     printed = capsys.readouterr().out
-    for words in ("cd mine", "lab chapters/01_one.ipynb", "check 1.1", "1 chapter and 1 file of exercises"):
+    for words in (
+        "cd mine",
+        "lab --notebook-dir=. chapters/01_one.ipynb",
+        "check 1.1",
+        "1 chapter and 1 file of exercises",
+    ):
         assert words in printed
     for words in ("jupyter lab", "diffusion-book check 1.3 --hint", "exercises/chNN_name.py", "lost", "--update"):
         assert words in got["README.md"].decode()
