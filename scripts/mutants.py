@@ -393,6 +393,25 @@ MUTANTS = [
            "importance: probabilities sum to more than 1"),
     Mutant("objectives.py", "double(), right=True) + 1", "double(), right=True)", "test_learned_variance.py",
            "importance: off by one step"),
+    # a student's folder, and the audit
+    Mutant("course.py", "if any(mark not in (given", "if all(mark not in (given", "test_course.py",
+           "course: a chapter of which only one file was changed is overwritten"),
+    Mutant("course.py", "(given.get(name), marks[name])", "(given.get(name), marks[name], mark)", "test_course.py",
+           "course: what the student wrote is overwritten"),
+    Mutant("course.py", "(moment, moment)", "(moment, moment - 9 * name.endswith('.md'))", "test_course.py",
+           "course: a text older than its notebook"),
+    Mutant("course.py", 'entry["tried"] += status != "unfinished"', 'entry["tried"] += 1', "test_course.py",
+           "course: a stub counted as a try"),
+    Mutant("course.py", 'entry["passed"] = entry.get("passed") or now', 'entry["passed"] = None', "test_course.py",
+           "course: what was passed is forgotten"),
+    Mutant("course.py", "for folder in (here, *here.parents)", "for folder in (*here.parents, here)", "test_course.py",
+           "course: an outer workspace taken for the inner"),
+    Mutant("audit.py", "if len(recognised) < PLANTED:", "if one.named < PLANTED:", "test_audit.py",
+           "audit: the same mistake planted thrice counts as three"),
+    Mutant("audit.py", "elif verdict.mistake != answer.mistake:", "elif not verdict.mistake:", "test_audit.py",
+           "audit: a mistake called by another's name passes"),
+    Mutant("audit.py", "one.tested += equation.label in tests", "one.tested += 1", "test_audit.py",
+           "audit: every equation counted as tested"),
 ]  # fmt: skip
 
 
