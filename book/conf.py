@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 # ------------------------------------------------------------------------------------------------ the one address
-# Where the repository can be read, "https://github.com/someone/diffusion-book". Empty: the marks beside the equations
+# Where the repository can be read on GitHub, "https://github.com/someone/diffusion-book". Empty: the marks beside the equations
 # lead to pages of this site, and no launch buttons are shown.
 repository = ""
 branch = "main"
@@ -64,7 +64,7 @@ html_title = "The diffusion book"
 html_static_path = ["_static"]
 html_extra_path = ["_extra"]
 html_css_files = ["book.css"]
-html_js_files = ["book.js"]
+html_js_files = [("book.js", {"defer": "defer"})]
 html_favicon = "_static/favicon.svg"
 html_logo = "_static/logo.svg"
 html_use_index = False
@@ -83,17 +83,6 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
     "search_bar_text": "Search the book",
 }
-if repository:
-    html_theme_options |= {
-        "repository_url": repository,
-        "use_repository_button": True,
-        "use_issues_button": True,
-        "launch_buttons": {
-            "colab_url": "https://colab.research.google.com",
-            "binderhub_url": "https://mybinder.org",
-            "notebook_interface": "jupyterlab",
-        },
-    }
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax3_config = {
     "chtml": {"mtextInheritFont": True},
@@ -103,3 +92,22 @@ copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 togglebutton_hint = "show"
 togglebutton_hint_hide = "hide"
+
+
+def with_repository(app, config) -> None:
+    """Buttons that need the repository's address, once it is known."""
+    if config.repository:
+        config.html_theme_options |= {
+            "repository_url": config.repository,
+            "use_repository_button": True,
+            "use_issues_button": True,
+            "launch_buttons": {
+                "colab_url": "https://colab.research.google.com",
+                "binderhub_url": "https://mybinder.org",
+                "notebook_interface": "jupyterlab",
+            },
+        }
+
+
+def setup(app):
+    app.connect("config-inited", with_repository)

@@ -1,5 +1,9 @@
-// What scrolls sideways can be reached by keyboard: long equations and wide outputs.
+// What scrolls sideways can be reached by keyboard: long equations and wide outputs. And lists of papers are lists.
 (function () {
+  for (const entry of document.querySelectorAll(".citation-list > .citation")) {
+    entry.setAttribute("role", "listitem");
+  }
+
   function reach() {
     for (const block of document.querySelectorAll("div.math, .cell_output pre, .highlight pre, .pst-scrollable-table-container")) {
       if (block.scrollWidth > block.clientWidth + 1) {

@@ -155,6 +155,8 @@ class ChapterTable(SphinxDirective):
         lines = ["| chapter | numbered equations | tests that watch them | exercises |", "|---|--:|--:|--:|"]
         for path in equations.chapters(root):
             self.env.note_dependency(str(path))
+            if not path.with_suffix(".ipynb").exists():
+                continue
             text, number = path.read_text(encoding="utf-8"), int(path.name[:2])
             title = re.search(r"^# (.+)$", text, re.MULTILINE)[1]
             labels = [equation.label for equation in equations.of_chapter(path)]

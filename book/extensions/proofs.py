@@ -13,9 +13,12 @@ from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.util import logging
 from sphinx.util.osutil import relative_uri
 
 from diffusion_book import equations
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,21 @@ def planted(root: Path) -> dict[str, list[dict]]:
     return found
 
 
+def executed(root: Path) -> list[Path]:
+    """The texts of the chapters that have a notebook: those that the site shows."""
+    return [path for path in equations.chapters(root) if path.with_suffix(".ipynb").exists()]
+
+
 def collect(root: Path) -> dict[str, Proof]:
     """Label -> proof, for every numbered equation of the chapters under `root`."""
     tests, mutants, found = equations.tests(root), planted(root), {}
-    for chapter in equations.chapters(root):
+    for chapter in executed(root):
         for equation in equations.of_chapter(chapter):
-            code = source_of(equation.function) if equation.function else None
+            try:
+                code = source_of(equation.function) if equation.function else None
+            except LookupError as error:
+                logger.warning("equation %s: %s", equation.label, error, location=f"{chapter}:{equation.line}")
+                code = None
             watching = [(test.name, _test_source(test)) for test in tests.get(equation.label, [])]
             found[equation.label] = Proof(equation, code, watching, mutants.get(equation.label, []))
     return found
@@ -168,7 +180,7 @@ def write_pages(app) -> None:
     folder = root / "book" / "proofs"
     folder.mkdir(exist_ok=True)
     pages = {}
-    for chapter in equations.chapters(root):
+    for chapter in executed(root):
         mine = [proof for proof in app.proofs.values() if proof.equation.chapter == chapter]
         pages[folder / f"{chapter.stem}.md"] = page(chapter, mine, root)
     for old in set(folder.glob("*.md")) - set(pages):
@@ -189,10 +201,12 @@ def mark(app, proof: Proof, docname: str) -> str:
     tests = _address(app, proof, proof.tests[0][1] if proof.tests else None, docname, "-tests")
     parts = []
     if proof.code:
-        parts.append(f'<a href="{code}" aria-label="code that computes equation {number}">{escape(function)}</a>')
+        parts.append(
+            f'<a href="{code}" aria-label="{escape(function)}, which computes equation {number}">{escape(function)}</a>'
+        )
     if proof.tests:
         count = _count(len(proof.tests), "test")
-        parts.append(f'<a href="{tests}" aria-label="{count} of equation {number}">✓ {count}</a>')
+        parts.append(f'<a href="{tests}" aria-label="✓ {count} of equation {number}">✓ {count}</a>')
     else:
         parts.append("<span>no test yet</span>")
     return f'<div class="equation-mark">{" · ".join(parts)}</div>'
