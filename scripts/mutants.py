@@ -404,7 +404,7 @@ MUTANTS = [
            "course: a stub counted as a try"),
     Mutant("course.py", 'entry["passed"] = entry.get("passed") or now', 'entry["passed"] = None', "test_course.py",
            "course: what was passed is forgotten"),
-    Mutant("course.py", "for folder in (here, *here.parents)", "for folder in (*here.parents, here)", "test_course.py",
+    Mutant("course.py", "for folder in (here, *here.parents)", "for folder in reversed((here, *here.parents))", "test_course.py",
            "course: an outer workspace taken for the inner"),
     Mutant("audit.py", "if len(recognised) < PLANTED:", "if one.named < PLANTED:", "test_audit.py",
            "audit: the same mistake planted thrice counts as three"),

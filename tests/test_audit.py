@@ -121,6 +121,12 @@ def test_each_fault_is_one_finding(root, file, old, new, finding):
     assert finding in found[0]
 
 
+def test_an_equation_is_tested_only_by_a_test_that_carries_its_label(root):
+    change(root / "tests/test_x.py", "eq-a", "eq-c")
+    one = look(root)
+    assert (one.equations, one.tested) == (1, 0)
+
+
 def test_no_interactive_figure_and_no_notebook(root):
     write_notebook(root, html="<div>")
     assert look(root).findings == [*NO_EXERCISES, "no interactive figure"]
