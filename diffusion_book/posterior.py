@@ -1,6 +1,6 @@
-"""One step of the chain, read backwards: q(x_s | x_t, x), and the two variances a model of it chooses between.
+"""From one time to another: q(x_t | x_s) forwards, q(x_s | x_t, x) backwards, and the two variances a model chooses between.
 
-See chapter 2.
+See chapters 1 and 2.
 """
 
 import torch
@@ -9,18 +9,28 @@ from diffusion_book.errors import BookError
 from diffusion_book.schedules.base import Schedule, Time, as_float64
 
 
-def posterior(schedule: Schedule, t: Time, s: Time) -> tuple[Time, Time, Time, Time]:
-    """q(x_s | x_t, x) = N(c_t x_t + c_0 x, beta_tilde I): returns (c_t, c_0, beta_tilde, beta), each like t.
+def transition(schedule: Schedule, t: Time, s: Time) -> tuple[Time, Time]:
+    """q(x_t | x_s) = N(alpha_ts x_s, beta I) for s < t: returns (alpha_ts, beta), each like t.
 
-    With alpha_ts = alpha_t/alpha_s and beta = sigma_t^2 - alpha_ts^2 sigma_s^2, the variance that the step s -> t adds,
-    c_t = alpha_ts sigma_s^2/sigma_t^2, c_0 = alpha_s beta/sigma_t^2, beta_tilde = beta sigma_s^2/sigma_t^2.
-    Source: Kingma et al. 2021, eq. 30-32; Ho et al. 2020, eq. 7 for one step of the chain. See chapter 2.
+    alpha_ts = alpha_t/alpha_s, and beta = sigma_t^2 - alpha_ts^2 sigma_s^2 is the variance that the step s -> t adds.
+    Source: Kingma et al. 2021, section 2.1 (there alpha_t|s and sigma^2_t|s). See chapter 1.
     """
     (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
     alpha_ts = alpha_t / alpha_s
     beta = sigma_t**2 - alpha_ts**2 * sigma_s**2
     # rounding could make a tiny step's variance negative
-    beta = beta.clamp(min=0) if isinstance(beta, torch.Tensor) else max(beta, 0.0)
+    return alpha_ts, beta.clamp(min=0) if isinstance(beta, torch.Tensor) else max(beta, 0.0)
+
+
+def posterior(schedule: Schedule, t: Time, s: Time) -> tuple[Time, Time, Time, Time]:
+    """q(x_s | x_t, x) = N(c_t x_t + c_0 x, beta_tilde I): returns (c_t, c_0, beta_tilde, beta), each like t.
+
+    With alpha_ts and beta of `transition`,
+    c_t = alpha_ts sigma_s^2/sigma_t^2, c_0 = alpha_s beta/sigma_t^2, beta_tilde = beta sigma_s^2/sigma_t^2.
+    Source: Kingma et al. 2021, eq. 30-32; Ho et al. 2020, eq. 7 for one step of the chain. See chapters 1 and 2.
+    """
+    (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+    alpha_ts, beta = transition(schedule, t, s)
     return alpha_ts * sigma_s**2 / sigma_t**2, alpha_s * beta / sigma_t**2, beta * sigma_s**2 / sigma_t**2, beta
 
 

@@ -1,0 +1,578 @@
+"""The exercises of chapter 1, the forward process."""
+
+import math
+
+import torch
+
+from diffusion_book import forward
+from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
+from diffusion_book.observer import gaussian_information, two_picture_error
+from diffusion_book.schedules import Discrete, betas
+
+
+def _normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def _uniform(generator: torch.Generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand(1, generator=generator, dtype=torch.float64).item()
+
+
+def _case(*values, given: str = "") -> Case:
+    return Case(lambda: tuple(v.clone() if isinstance(v, torch.Tensor) else v for v in values), given)
+
+
+# 1.1
+
+
+def _first_cases(generator):
+    for _ in range(3):
+        beta = _uniform(generator, 0.02, 0.6)
+        yield _case(_normal(generator, 4, 3), beta, _normal(generator, 4, 3), given=f"with beta = {beta:.3f}")
+
+
+FIRST = Exercise(
+    number="1.1",
+    title="The first step",
+    function="first_step",
+    cases=_first_cases,
+    truth=lambda x, beta, eps: forward.chain_step(x, beta, eps),
+    read="'A thousand small pushes' and equation (eq-chain-step)",
+    mistakes=(
+        Mistake(
+            "beta for its root",
+            lambda x, beta, eps: (1 - beta) ** 0.5 * x + beta * eps,
+            "You multiplied the noise by beta. beta is the *variance* that a step adds; what multiplies eps is its "
+            "standard deviation.",
+        ),
+        Mistake(
+            "1 - beta for its root",
+            lambda x, beta, eps: (1 - beta) * x + beta**0.5 * eps,
+            "The picture shrinks by too much. It is variances that add, so the squares of the two factors have to sum to 1: "
+            "what is the square of yours?",
+        ),
+        Mistake(
+            "both roots missing",
+            lambda x, beta, eps: (1 - beta) * x + beta * eps,
+            "This mixes x and eps as one mixes colours, with shares that sum to 1. For variances it is the *squares* of "
+            "the two factors that must sum to 1.",
+        ),
+        Mistake(
+            "picture not shrunk",
+            lambda x, beta, eps: x + beta**0.5 * eps,
+            "The picture is kept whole, so its variance would grow at every step. Each step first shrinks it a little.",
+        ),
+        Mistake(
+            "factors exchanged",
+            lambda x, beta, eps: beta**0.5 * x + (1 - beta) ** 0.5 * eps,
+            "The two factors have changed places: with a small beta, nearly all of the picture must stay.",
+        ),
+    ),
+    hints=(
+        "Two factors, one for x and one for eps. With beta = 0 nothing happens: what are they then?",
+        "The variance of a times a unit Gaussian is a squared.",
+    ),
+)
+
+
+# 1.2
+
+
+def _signal_cases(generator):
+    steps = int(_uniform(generator, 200, 900))
+    chain = betas.linear(steps, 1e-4, _uniform(generator, 0.01, 0.03))
+    for k in (int(_uniform(generator, 20, 90)), 1, int(_uniform(generator, 100, 190)), 0):
+        yield _case(chain, k, given=f"for a chain of {steps} steps, at k = {k}")
+
+
+def _signal(bar: float, root: bool = True) -> tuple[float, float]:
+    return (bar**0.5, (1 - bar) ** 0.5) if root else (bar, 1 - bar)
+
+
+SIGNAL = Exercise(
+    number="1.2",
+    title="After k steps",
+    function="signal_and_noise",
+    cases=_signal_cases,
+    truth=lambda betas, k: Discrete(betas)(k / len(betas)),
+    read="'A thousand pushes are one' and equations (eq-alpha-bar) and (eq-closed-form)",
+    mistakes=(
+        Mistake(
+            "product of the betas",
+            lambda betas, k: _signal(torch.prod(betas[:k]).item()),
+            "You multiplied the betas. What is kept in a step is 1 - beta, and what is kept is what multiplies up.",
+        ),
+        Mistake(
+            "one step's factor",
+            lambda betas, k: _signal(1 - betas[k - 1].item()),
+            "You used one step's 1 - beta_k where the product of all steps up to k belongs. After hundreds of steps nearly "
+            "nothing has happened to your picture. See 'Two symbols, one letter'.",
+        ),
+        Mistake(
+            "one step too many",
+            lambda betas, k: _signal(torch.cumprod(1 - betas, 0)[k].item()),
+            "You are one step too far: betas[0] is beta_1, so the product over k steps is entry k - 1 of the running product.",
+        ),
+        Mistake(
+            "step 0 wraps around",
+            lambda betas, k: _signal(torch.cumprod(1 - betas, 0)[k - 1].item()),
+            "Right for every k except 0, where entry k - 1 is entry -1: Python hands you the *last* step, and the clean "
+            "picture comes back as noise. After no steps the product is empty, and an empty product is 1.",
+        ),
+        Mistake(
+            "roots missing",
+            lambda betas, k: _signal(torch.prod(1 - betas[:k]).item(), root=False),
+            "These are the squares: alpha_bar and 1 - alpha_bar. Scales were asked for, what multiplies x and eps.",
+        ),
+        Mistake(
+            "variance for deviation",
+            lambda betas, k: (torch.prod(1 - betas[:k]).item() ** 0.5, 1 - torch.prod(1 - betas[:k]).item()),
+            "The second value is the variance of the noise; its standard deviation was asked for.",
+        ),
+    ),
+    hints=(
+        "Which entries of `betas` belong to the first k steps? Try k = 1, then k = 0.",
+        "torch.prod of an empty tensor is 1, which is just what is wanted.",
+        "alpha squared and sigma squared sum to 1.",
+    ),
+)
+
+
+# 1.3
+
+
+def _batch_cases(generator):
+    chain = betas.linear(1000, 1e-4, _uniform(generator, 0.015, 0.025))
+    for _ in range(2):
+        k = torch.randint(200, 1000, (3,), generator=generator)
+        yield _case(_normal(generator, 3, 1, 4, 4), chain, k, _normal(generator, 3, 1, 4, 4))
+
+
+def _batch(signal, noise):
+    def formula(x, betas, k, eps):
+        k = k.reshape(-1, 1, 1, 1)
+        return signal(betas, k) * x + noise(betas, k) * eps
+
+    return formula
+
+
+def _bar(betas, k):
+    return torch.cumprod(1 - betas, 0)[k - 1]
+
+
+def _show_batch(arguments, answer, truth) -> str:
+    """How much of the picture and of the noise is in the worst row, by least squares."""
+    x, _, k, eps = arguments
+    row = int((answer - truth).square().flatten(1).sum(1).argmax())
+    basis = torch.stack([x[row].flatten(), eps[row].flatten()], 1)
+    ours, right = (
+        torch.linalg.lstsq(basis, value[row].double().reshape(-1, 1)).solution.flatten().tolist()
+        for value in (answer, truth)
+    )
+    return (
+        f"at k = {k[row].item()} your x_k has {ours[0]:.1%} of the signal and {ours[1]:.1%} of a unit noise; "
+        f"equation (eq-closed-form) says {right[0]:.1%} and {right[1]:.1%}"
+    )
+
+
+BATCH = Exercise(
+    number="1.3",
+    title="Find the bug: two symbols, one letter",
+    function="noisy_batch",
+    cases=_batch_cases,
+    truth=_batch(lambda b, k: _bar(b, k).sqrt(), lambda b, k: (1 - _bar(b, k)).sqrt()),
+    read="'Two symbols, one letter' and equation (eq-closed-form)",
+    show=_show_batch,
+    mistakes=(
+        Mistake(
+            "as it was found",
+            _batch(lambda b, k: (1 - b).sqrt()[k], lambda b, k: b.sqrt()[k]),
+            "This is what the line did as you found it: alpha is one step's factor, and the noise is that of one step.",
+        ),
+        Mistake(
+            "alpha_k for alpha_bar_k",
+            _batch(lambda b, k: (1 - b).sqrt()[k - 1], lambda b, k: b.sqrt()[k - 1]),
+            "The index is mended, the larger bug is not: one step's alpha_k stands where the product of all steps up to k "
+            "belongs (alpha_bar_k).",
+        ),
+        Mistake(
+            "index off by one",
+            _batch(lambda b, k: _bar(b, k + 1).sqrt(), lambda b, k: (1 - _bar(b, k + 1)).sqrt()),
+            "The product is right, the step is not: betas[0] is beta_1, so step k is entry k - 1. You show the network step "
+            "k + 1 and tell it k.",
+        ),
+        Mistake(
+            "noise of one step",
+            _batch(lambda b, k: _bar(b, k).sqrt(), lambda b, k: b.sqrt()[k - 1]),
+            "The signal is right. The noise is still that of one step, where all steps up to k have left theirs.",
+        ),
+        Mistake(
+            "one minus the root",
+            _batch(lambda b, k: _bar(b, k).sqrt(), lambda b, k: 1 - _bar(b, k).sqrt()),
+            "The noise is scaled by 1 - sqrt(alpha_bar_k); it is the root of the difference, not the difference of the roots.",
+        ),
+        Mistake(
+            "product of the betas",
+            _batch(
+                lambda b, k: torch.cumprod(b, 0)[k - 1].sqrt(), lambda b, k: (1 - torch.cumprod(b, 0)[k - 1]).sqrt()
+            ),
+            "You multiplied the betas up, a product that is 0 after a few steps. It is the factors 1 - beta that multiply up.",
+        ),
+    ),
+    hints=(
+        "What is alpha[500], in numbers? And how much of the picture should be left after 500 steps?",
+        "A running product along a tensor: torch.cumprod.",
+        "There is a second bug. Which beta does alpha[k] hold at k = 1, if steps are numbered from 1?",
+    ),
+)
+
+
+# 1.4
+
+
+def _between_cases(generator):
+    for preserving in (True, False, True):
+        alpha_s = _uniform(generator, 0.6, 0.95)
+        alpha_t = alpha_s * _uniform(generator, 0.3, 0.9)
+        if preserving:
+            sigma_s, sigma_t = (1 - alpha_s**2) ** 0.5, (1 - alpha_t**2) ** 0.5
+        else:
+            sigma_s, sigma_t = 1 - alpha_s, 1 - alpha_t
+        word = "variance preserving" if preserving else "the straight path"
+        yield _case(alpha_s, sigma_s, alpha_t, sigma_t, given=f"{word}, from alpha = {alpha_s:.2f} to {alpha_t:.2f}")
+
+
+def _between_truth(alpha_s, sigma_s, alpha_t, sigma_t):
+    """By the fall of the SNR: the new noise is the part of sigma_t^2 that the old signal-to-noise ratio does not explain."""
+    return alpha_t / alpha_s, sigma_t**2 * (1 - (alpha_t / sigma_t) ** 2 / (alpha_s / sigma_s) ** 2)
+
+
+BETWEEN = Exercise(
+    number="1.4",
+    title="From any time to any later one",
+    function="between",
+    cases=_between_cases,
+    truth=_between_truth,
+    read="'Any time from any other' and equation (eq-transition)",
+    mistakes=(
+        Mistake(
+            "difference of the variances",
+            lambda a, s, b, t: (b / a, t**2 - s**2),
+            "You took the difference of the two variances. The old noise shrinks with the picture before the new one comes in.",
+        ),
+        Mistake(
+            "factor not squared",
+            lambda a, s, b, t: (b / a, t**2 - b / a * s**2),
+            "The old noise's variance shrinks by the *square* of the factor.",
+        ),
+        Mistake(
+            "deviation for variance",
+            lambda a, s, b, t: (b / a, (t**2 - (b / a * s) ** 2) ** 0.5),
+            "The second value is the standard deviation of the new noise; its variance was asked for.",
+        ),
+        Mistake(
+            "whole factor",
+            lambda a, s, b, t: (b, t**2 - b**2 * s**2),
+            "You shrink x_s by alpha_t, but alpha_t counts from the clean picture: x_s has been shrunk by alpha_s already.",
+        ),
+        Mistake(
+            "deviations subtracted",
+            lambda a, s, b, t: (b / a, (t - b / a * s) ** 2),
+            "You subtracted standard deviations. Of independent noises it is the variances that add, and so subtract.",
+        ),
+        Mistake(
+            "always variance preserving",
+            lambda a, s, b, t: (b / a, 1 - (b / a) ** 2),
+            "1 - factor^2 holds only where alpha^2 + sigma^2 = 1. One of the cases is a path where it is not.",
+        ),
+    ),
+    hints=(
+        "Write x_s = alpha_s x + sigma_s eps and multiply by the factor. What must the signal be afterwards?",
+        "The noise of x_s comes along, multiplied by the factor. How much variance is missing to sigma_t squared?",
+    ),
+)
+
+
+# 1.5
+
+
+def _confusion_cases(generator):
+    for _ in range(3):
+        x, other = _normal(generator, 1, 3, 2), _normal(generator, 1, 3, 2)
+        alpha = _uniform(generator, 0.2, 0.5)
+        yield _case(x, other, alpha, (1 - alpha**2) ** 0.5, given=f"at alpha = {alpha:.2f}")
+
+
+def _tail(z) -> float:
+    return 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def _distance(x, other) -> float:
+    return (x - other).norm().item()
+
+
+CONFUSION = Exercise(
+    number="1.5",
+    title="Two pictures, one of them",
+    function="confusion",
+    cases=_confusion_cases,
+    truth=lambda x, other, alpha, sigma: two_picture_error(x, other, alpha, sigma).item(),
+    read="'When can you still tell?' and equation (eq-two-pictures)",
+    mistakes=(
+        Mistake(
+            "whole distance",
+            lambda x, other, alpha, sigma: _tail(alpha * _distance(x, other) / sigma),
+            "The noise does not have to carry x_t all the way to the other picture: beyond the middle it is nearer to the "
+            "wrong one.",
+        ),
+        Mistake(
+            "distance a pixel",
+            lambda x, other, alpha, sigma: _tail(alpha * (x - other).square().mean().sqrt().item() / (2 * sigma)),
+            "You averaged the squares over the pixels. They are summed: every pixel is one more piece of evidence.",
+        ),
+        Mistake(
+            "squared distance",
+            lambda x, other, alpha, sigma: _tail(alpha * _distance(x, other) ** 2 / (2 * sigma)),
+            "This is the squared distance: the root over the sum is missing.",
+        ),
+        Mistake(
+            "signal not shrunk",
+            lambda x, other, alpha, sigma: _tail(_distance(x, other) / (2 * sigma)),
+            "In x_t the two pictures stand only alpha times as far apart as they are.",
+        ),
+        Mistake(
+            "share of right answers",
+            lambda x, other, alpha, sigma: 1 - _tail(alpha * _distance(x, other) / (2 * sigma)),
+            "This is how often the observer is right. How often he is wrong was asked for.",
+        ),
+        Mistake(
+            "variance for deviation",
+            lambda x, other, alpha, sigma: _tail(alpha * _distance(x, other) / (2 * sigma**2)),
+            "You divide by sigma squared. Along the line between the pictures the noise has the standard deviation sigma.",
+        ),
+    ),
+    hints=(
+        "Look only along the line from one picture to the other. What is the noise there, and how far is it to the middle?",
+        "The noise along any line is a Gaussian of standard deviation sigma, whatever the number of pixels.",
+        "math.erfc(z / sqrt(2)) / 2 is the chance that a unit Gaussian exceeds z.",
+    ),
+)
+
+
+# 1.6
+
+
+def _cosine_cases(generator):
+    for _ in range(3):
+        steps = int(_uniform(generator, 8, 30))
+        values = steps, _uniform(generator, 0.005, 0.05), _uniform(generator, 0.85, 0.95)
+        yield _case(*values, given="K = {}, offset {:.3f}, betas up to {:.3f}".format(*values))
+
+
+def _h(steps, offset, power=2):
+    u = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    return torch.cos(math.pi / 2 * (u + offset) / (1 + offset)) ** power
+
+
+def _rebuilt(h, max_beta):
+    kept = (h[1:] / h[:-1]).clamp(min=1 - max_beta)
+    return torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(kept, 0)])
+
+
+COSINE = Exercise(
+    number="1.6",
+    title="The cosine chain, whole",
+    function="cosine_alpha_bar",
+    cases=_cosine_cases,
+    truth=lambda steps, offset, max_beta: Discrete(betas.cosine(steps, offset, max_beta)).alpha_bar,
+    read="'Families of schedules' and equation (eq-cosine)",
+    mistakes=(
+        Mistake(
+            "not divided by h(0)",
+            lambda steps, offset, max_beta: _h(steps, offset)[0] * _rebuilt(_h(steps, offset), max_beta),
+            "Your alpha_bar_0 is h(0), not 1: the clean picture at step 0 has noise in it already. In the betas h(0) cancels, "
+            "because they are made of ratios; here it does not.",
+        ),
+        Mistake(
+            "neither divided nor clipped",
+            lambda steps, offset, max_beta: _h(steps, offset),
+            "This is h itself. alpha_bar_0 must be 1, and no beta may exceed max_beta: your last one is 1.",
+        ),
+        Mistake(
+            "betas not clipped",
+            lambda steps, offset, max_beta: _h(steps, offset) / _h(steps, offset)[0],
+            "The last beta is 1, which leaves no signal at all: the clip at max_beta is missing. It acts on the betas, and "
+            "alpha_bar follows from them.",
+        ),
+        Mistake(
+            "alpha_bar clipped",
+            lambda steps, offset, max_beta: (_h(steps, offset) / _h(steps, offset)[0]).clamp(min=1 - max_beta),
+            "You clipped alpha_bar. The bound is on each beta, that is on the ratio of two neighbours.",
+        ),
+        Mistake(
+            "cosine not squared",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps, offset, 1), max_beta),
+            "You used the cosine where its square belongs: it is alpha that follows a cosine, and alpha_bar is its square.",
+        ),
+        Mistake(
+            "offset forgotten",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps, 0.0), max_beta),
+            "The offset does not appear in your values.",
+        ),
+    ),
+    hints=(
+        "Three stages: the curve h, the betas from ratios of its neighbours, and alpha_bar again from the clipped betas.",
+        "A bound on beta from above is a bound on the ratio alpha_bar_k / alpha_bar_{k-1} from below.",
+        "Look at the first entry of your answer, then at the last two.",
+    ),
+)
+
+
+# 1.7
+
+
+def _size_cases(generator):
+    for _ in range(3):
+        factor = _uniform(generator, 1.3, 4)
+        chain = Discrete(betas.linear(int(_uniform(generator, 50, 100)), 1e-3, 0.1)).alpha_bar
+        yield _case(chain, factor, given=f"for a picture {factor:.2f} times as wide")
+
+
+def _moved(alpha_bar, amount):
+    return torch.sigmoid(torch.logit(alpha_bar) - amount)
+
+
+SIZE = Exercise(
+    number="1.7",
+    title="The same schedule at another size",
+    function="at_another_size",
+    cases=_size_cases,
+    truth=lambda alpha_bar, factor: _moved(alpha_bar, 2 * math.log(factor)),
+    read="'The same noise on a larger picture' and equation (eq-shift)",
+    mistakes=(
+        Mistake(
+            "factor for its square",
+            lambda alpha_bar, factor: _moved(alpha_bar, math.log(factor)),
+            "You moved the log-SNR by log(factor). A picture twice as wide has four times the pixels to average over.",
+        ),
+        Mistake(
+            "wrong direction",
+            lambda alpha_bar, factor: _moved(alpha_bar, -2 * math.log(factor)),
+            "Your larger picture gets less noise. More pixels average more noise away, so it needs more.",
+        ),
+        Mistake(
+            "alpha_bar divided",
+            lambda alpha_bar, factor: alpha_bar / factor**2,
+            "You divided alpha_bar, so that even the clean picture (alpha_bar = 1) has noise. It is the signal-to-noise ratio "
+            "alpha_bar/(1 - alpha_bar) that is divided.",
+        ),
+        Mistake(
+            "area squared",
+            lambda alpha_bar, factor: _moved(alpha_bar, 4 * math.log(factor)),
+            "You moved the log-SNR twice as far as needed. The SNR is a ratio of variances, and the variance of a mean of n "
+            "pixels is 1/n of one pixel's.",
+        ),
+        Mistake(
+            "noise variance multiplied",
+            lambda alpha_bar, factor: 1 - factor**2 * (1 - alpha_bar),
+            "You multiplied the noise variance 1 - alpha_bar, which would soon exceed 1. Multiply its ratio to the signal.",
+        ),
+    ),
+    hints=(
+        "Write the signal-to-noise ratio in terms of alpha_bar. What happens to it?",
+        "A mean over factor^2 pixels has 1/factor^2 of the noise variance. The new noise has to make up for that.",
+        "Solve a/(1 - a) = r for a.",
+    ),
+)
+
+
+# 1.8
+
+
+EVEN_STEPS, EVEN_SHARE = 40, 1.05
+
+
+def _even_cases(generator):
+    for _ in range(2):
+        variances = 10 ** (4 * torch.rand(30, generator=generator, dtype=torch.float64) - 2.5)
+        yield _case(variances, EVEN_STEPS, 8.0, -8.0)
+
+
+def _levels(answer):
+    bar = torch.cumprod(1 - answer.double(), 0)
+    return torch.log(bar / (1 - bar))
+
+
+def _worst(arguments, answer) -> float:
+    """The largest loss of information in a step, as a multiple of the mean one."""
+    losses = -gaussian_information(arguments[0], _levels(answer)).diff()
+    return (losses.max() / losses.mean()).item()
+
+
+def _is_betas(arguments, answer) -> bool:
+    return bool(((answer > 0) & (answer < 1)).all())
+
+
+EVEN = Exercise(
+    number="1.8",
+    title="Open: forget evenly",
+    function="forget_evenly",
+    cases=_even_cases,
+    truth=None,
+    read="'How much is left to know?' and equation (eq-information)",
+    conditions=(
+        Condition(
+            lambda arguments, answer: isinstance(answer, torch.Tensor) and answer.ndim == 1,
+            lambda arguments, answer: (
+                f"betas were expected, a tensor of shape ({arguments[1]},), not {type(answer).__name__}"
+            ),
+        ),
+        Condition(
+            lambda arguments, answer: len(answer) == arguments[1],
+            lambda arguments, answer: f"{len(answer)} betas came out, {arguments[1]} were expected, one for each step",
+            "number of betas",
+        ),
+        Condition(
+            _is_betas,
+            lambda arguments, answer: (
+                f"your values run from {answer.min():.3g} to {answer.max():.3g}, but betas are "
+                "variances between 0 and 1. (From log-SNRs or alpha_bars one more step leads to betas: ratios of neighbours.)"
+            ),
+            "not betas",
+        ),
+        Condition(
+            lambda arguments, answer: (
+                abs(_levels(answer)[0].item() - arguments[2]) < 0.01
+                and abs(_levels(answer)[-1].item() - arguments[3]) < 0.01
+            ),
+            lambda arguments, answer: (
+                f"your log-SNR runs from {_levels(answer)[0]:.3f} after step 1 to {_levels(answer)[-1]:.3f} after step "
+                f"{arguments[1]}; the ends are given: {arguments[2]:g} and {arguments[3]:g}"
+            ),
+            "ends moved",
+        ),
+        Condition(
+            lambda arguments, answer: bool((_levels(answer).diff() - _levels(answer).diff().mean()).abs().max() > 1e-3),
+            lambda arguments, answer: (
+                "these are equal steps in log-SNR: the dearest costs "
+                f"{_worst(arguments, answer):.2f} times the mean. Where noise is strong there is little left to lose, so "
+                "steps there may be longer"
+            ),
+            "equal steps in log-SNR",
+        ),
+        Condition(
+            lambda arguments, answer: _worst(arguments, answer) <= EVEN_SHARE,
+            lambda arguments, answer: (
+                f"your dearest step costs {_worst(arguments, answer):.3f} times the mean; "
+                f"at most {EVEN_SHARE} was asked for"
+            ),
+        ),
+    ),
+    hints=(
+        "Compute the information on a fine grid of log-SNRs, then choose the levels at which it has fallen by equal amounts.",
+        "The information falls steadily along the grid, so it can be inverted: torch.searchsorted (it wants rising values).",
+        "From log-SNR to alpha_bar: a sigmoid. From alpha_bar to the betas: ratios of neighbours, with alpha_bar_0 = 1.",
+    ),
+)
+
+EXERCISES = (FIRST, SIGNAL, BATCH, BETWEEN, CONFUSION, COSINE, SIZE, EVEN)
