@@ -26,7 +26,9 @@ def _step_cases(generator):
     for k in (1, _integer(generator, 2, 10), _integer(generator, 10, 40)):
         x, eps_hat, z = (_normal(generator, 4, 3) for _ in range(3))
         chain = 0.01 + 0.3 * torch.rand(40, generator=generator, dtype=F64)
-        yield Case(lambda x=x, e=eps_hat, z=z, b=chain, k=k: (x.clone(), e.clone(), z.clone(), b.clone(), k), f"at k = {k}")
+        yield Case(
+            lambda x=x, e=eps_hat, z=z, b=chain, k=k: (x.clone(), e.clone(), z.clone(), b.clone(), k), f"at k = {k}"
+        )
 
 
 def _step(x, eps_hat, z, betas, k):
@@ -62,7 +64,8 @@ STEP = Exercise(
         Mistake(
             "one step's alpha for the product",
             lambda x, eps_hat, z, betas, k: _step_with(x, eps_hat, z, betas, k, product=1 - betas[k - 1]),
-            "Under the root of the noise's coefficient you used one step's 1 - beta_k. What x_k holds is the noise of all "
+            "Under the root of the noise's coefficient you used one step's 1 - beta_k. What x_k holds is the noise "
+            "of all "
             "steps up to k: the product alpha_bar_k belongs there (eq-ddpm-step).",
         ),
         Mistake(
@@ -73,14 +76,16 @@ STEP = Exercise(
         Mistake(
             "noise added at the last step",
             lambda x, eps_hat, z, betas, k: _step_with(x, eps_hat, z, betas, k, noise=betas[k - 1].sqrt()),
-            "Your step from k = 1 to 0 adds noise. Nothing comes after it to take that noise away: the picture stays grainy.",
+            "Your step from k = 1 to 0 adds noise. Nothing comes after it to take that noise away: the picture stays "
+            "grainy.",
         ),
         Mistake(
             "counted from zero",
             lambda x, eps_hat, z, betas, k: _step_with(
                 x, eps_hat, z, betas, k, beta=betas[k], product=torch.cumprod(1 - betas, 0)[k]
             ),
-            "You took the entry after the right one: the tensor counts from 0, the chain from 1, so its entry 0 is beta_1.",
+            "You took the entry after the right one: the tensor counts from 0, the chain from 1, so its entry 0 is "
+            "beta_1.",
         ),
         Mistake(
             "the other variance",
@@ -129,7 +134,8 @@ TIME = Exercise(
         Mistake(
             "no decay of the frequencies",
             lambda t, width: _time_with(t, width, exponent=lambda i, _: 0 * i),
-            "All your hands turn equally fast, so that all columns say the same, and two times one turn apart, about 6.3 "
+            "All your hands turn equally fast, so that all columns say the same, and two times one turn apart, about "
+            "6.3 "
             "steps of a thousand, look alike. Each pair needs a frequency of its own (eq-time-features).",
         ),
         Mistake(
@@ -141,7 +147,8 @@ TIME = Exercise(
         Mistake(
             "half the exponent",
             lambda t, width: _time_with(t, width, exponent=lambda i, width: -i / width),
-            "Your frequencies fall half as fast as they should in the exponent: i runs over pairs, and there are width/2 of them.",
+            "Your frequencies fall half as fast as they should in the exponent: i runs over pairs, and there are "
+            "width/2 of them.",
         ),
         Mistake(
             "frequencies that rise",
@@ -151,13 +158,15 @@ TIME = Exercise(
         Mistake(
             "sines before cosines",
             lambda t, width: _time_with(t, width, swap=True),
-            "The values are right, but the two halves stand in the other order: cosines first. A network trained with one "
+            "The values are right, but the two halves stand in the other order: cosines first. A network trained "
+            "with one "
             "order cannot read the other.",
         ),
         Mistake(
             "sines and cosines woven",
             lambda t, width: _time_with(t, width, weave=True),
-            "The values are right, but cosine and sine alternate. Here the cosines fill the first half, the sines the second.",
+            "The values are right, but cosine and sine alternate. Here the cosines fill the first half, the sines "
+            "the second.",
         ),
     ),
     hints=(
@@ -205,23 +214,27 @@ NORM = Exercise(
         Mistake(
             "scale without the one",
             lambda x, scale, shift, groups: _norm_with(x, scale, shift, groups, one=0.0),
-            "You multiply by scale, not by 1 + scale. At the start of training scale is near 0, and your block would erase "
+            "You multiply by scale, not by 1 + scale. At the start of training scale is near 0, and your block would "
+            "erase "
             "what it was given.",
         ),
         Mistake(
             "one group for all channels",
             lambda x, scale, shift, groups: _norm_with(x, scale, shift, 1),
-            "Your mean and variance are taken over all channels together. Each group of C/groups neighbouring channels has its own.",
+            "Your mean and variance are taken over all channels together. Each group of C/groups neighbouring "
+            "channels has its own.",
         ),
         Mistake(
             "each channel alone",
             lambda x, scale, shift, groups: _norm_with(x, scale, shift, x.shape[1]),
-            "Your mean and variance are those of single channels. A group shares one of each among its C/groups channels.",
+            "Your mean and variance are those of single channels. A group shares one of each among its C/groups "
+            "channels.",
         ),
         Mistake(
             "statistics over the batch",
             lambda x, scale, shift, groups: _norm_with(x, scale, shift, groups, dims=(0, 2, 3, 4)),
-            "Your statistics mix the images of the batch, and with them their noise levels: an image's answer would depend on its "
+            "Your statistics mix the images of the batch, and with them their noise levels: an image's answer would "
+            "depend on its "
             "neighbours. Leave dimension 0 alone.",
         ),
         Mistake(
@@ -237,7 +250,8 @@ NORM = Exercise(
     ),
     hints=(
         "Reshape x to (B, groups, C/groups, H, W); then a group is one index of dimension 1.",
-        "The mean and the variance of a group run over the last three dimensions; keepdim=True keeps the shapes in step.",
+        "The mean and the variance of a group run over the last three dimensions; keepdim=True keeps the shapes in "
+        "step.",
         "scale[:, :, None, None] has shape (B, C, 1, 1).",
     ),
 )
@@ -270,13 +284,15 @@ ATTENTION = Exercise(
         Mistake(
             "softmax over the queries",
             lambda q, k, v: _weights(q @ k.mT / q.shape[-1] ** 0.5, v, dim=-2),
-            "Your softmax runs over the places that ask. Each asking place should share out a weight of 1 among the places it "
+            "Your softmax runs over the places that ask. Each asking place should share out a weight of 1 among the "
+            "places it "
             "looks at: the rows of the weights sum to 1, yours sum to 1 down the columns.",
         ),
         Mistake(
             "no scaling",
             lambda q, k, v: _weights(q @ k.mT, v),
-            "The products of vectors of length d have a deviation of sqrt(d) times that of their parts. You did not divide it away.",
+            "The products of vectors of length d have a deviation of sqrt(d) times that of their parts. You did not "
+            "divide it away.",
         ),
         Mistake(
             "divided by d",
@@ -342,18 +358,21 @@ AVERAGE = Exercise(
         Mistake(
             "the newest weights",
             lambda history, decay: history[-1].clone(),
-            "You return the weights after the last update: what training holds, not their average. Sampling with these is the "
+            "You return the weights after the last update: what training holds, not their average. Sampling with "
+            "these is the "
             "commonest way to lose what the average has gained.",
         ),
         Mistake(
             "the decay on the wrong side",
             lambda history, decay: _average_with(history, decay, swap=True),
-            "You keep 1 - d of the average and take d of the new weights: your average follows the newest weights almost at once.",
+            "You keep 1 - d of the average and take d of the new weights: your average follows the newest weights "
+            "almost at once.",
         ),
         Mistake(
             "no ramp",
             lambda history, decay: _average_with(history, decay, d=lambda _, decay: decay),
-            "You used the final decay from the first update on. With 0.999 the random start would weigh more than a third after a "
+            "You used the final decay from the first update on. With 0.999 the random start would weigh more than a "
+            "third after a "
             "thousand updates; d_n (eq-ema) is small in the beginning.",
         ),
         Mistake(
@@ -364,12 +383,14 @@ AVERAGE = Exercise(
         Mistake(
             "plain mean",
             lambda history, decay: history.mean(0),
-            "That is the mean of all weights since the start, in which the first, worst ones count as much as the last.",
+            "That is the mean of all weights since the start, in which the first, worst ones count as much as the "
+            "last.",
         ),
         Mistake(
             "count begins at zero",
             lambda history, decay: _average_with(history, decay, d=lambda n, decay: _ramp(n - 1, decay)),
-            "Your n is one too small: the second row is the first that is averaged in, with n = 1 and so d_1 = 2/11 at most.",
+            "Your n is one too small: the second row is the first that is averaged in, with n = 1 and so d_1 = 2/11 "
+            "at most.",
         ),
     ),
     hints=(
@@ -399,7 +420,9 @@ def _chain_cases(generator):
         weight, kept = _normal(generator, 4), (torch.arange(4) % 2).to(F64)
         x, z = _normal(generator, 2, 4), _normal(generator, K, 2, 4)
         chain = 0.05 + 0.3 * torch.rand(K, generator=generator, dtype=F64)
-        yield Case(lambda w=weight, d=kept, x=x, b=chain, z=z: (_Net(w, d), x.clone(), b.clone(), z.clone()), f"K = {K}")
+        yield Case(
+            lambda w=weight, d=kept, x=x, b=chain, z=z: (_Net(w, d), x.clone(), b.clone(), z.clone()), f"K = {K}"
+        )
 
 
 def _chain(model, x, betas, z):
@@ -433,19 +456,22 @@ CHAIN = Exercise(
         Mistake(
             "nothing repaired",
             lambda model, x, betas, z: _chain_with(model, x, betas, z, train=True, time=_early),
-            "These are the values of the function as it was. It holds two mistakes: in which state is the network, and what time "
+            "These are the values of the function as it was. It holds two mistakes: in which state is the network, "
+            "and what time "
             "is it told at its first call?",
         ),
         Mistake(
             "off by one between training and sampling",
             lambda model, x, betas, z: _chain_with(model, x, betas, z, time=_early),
-            "At step k your network is told a time that it learned to connect with one step less noise. Compare what it "
+            "At step k your network is told a time that it learned to connect with one step less noise. Compare what "
+            "it "
             "was told in training at the noise level of x_k.",
         ),
         Mistake(
             "dropout on while sampling",
             lambda model, x, betas, z: _chain_with(model, x, betas, z, train=True),
-            "The times are right now, but the network still drops activations at random, as in training: it has not been told that "
+            "The times are right now, but the network still drops activations at random, as in training: it has not "
+            "been told that "
             "training is over.",
         ),
         Mistake(
@@ -518,13 +544,15 @@ SHORTER = Exercise(
         Mistake(
             "the old betas kept",
             _picked,
-            "You kept the betas of the steps that stay. Each new step has to add the noise of all the steps it jumps over, and yours "
+            "You kept the betas of the steps that stay. Each new step has to add the noise of all the steps it jumps "
+            "over, and yours "
             "would end far from pure noise.",
         ),
         Mistake(
             "betas added up",
             _sums,
-            "You added the betas over each stretch. Signals multiply: the fractions 1 - beta do, and a sum is right only for tiny betas.",
+            "You added the betas over each stretch. Signals multiply: the fractions 1 - beta do, and a sum is right "
+            "only for tiny betas.",
         ),
         Mistake(
             "off by one step",
@@ -596,15 +624,18 @@ TEN = Exercise(
         Condition(
             lambda _, answer: _steps(answer)[-1] == 1000,
             lambda _, answer: (
-                f"your chain starts at step {_steps(answer)[-1]}, but what it is given is pure noise, as at step 1000. Here that can "
-                "even look like a gain, because the start is too wide where the result is too narrow: two errors that happen to cancel"
+                f"your chain starts at step {_steps(answer)[-1]}, but what it is given is pure noise, as at step "
+                "1000. Here that can "
+                "even look like a gain, because the start is too wide where the result is too narrow: two errors "
+                "that happen to cancel"
             ),
             "does not start at the noise",
         ),
         Condition(
             lambda _, answer: _steps(answer) != list(range(100, 1001, 100)),
             lambda _, answer: (
-                f"equal spacing: the samples' deviation misses 0.5 by {spread_error(_steps(answer)):.3f}, wanted is at most {TARGET}. "
+                f"equal spacing: the samples' deviation misses 0.5 by {spread_error(_steps(answer)):.3f}, wanted is "
+                f"at most {TARGET}. "
                 "Where along the chain is the step back least well described by a mean and the smaller variance?"
             ),
             "equal spacing",
