@@ -145,11 +145,11 @@ def _entry(proof: Proof, root: Path) -> str:
         f"It stands in the chapter as {{eq}}`{equation.label}` (`{equation.label}`).\n",
     ]
     if proof.code:
-        parts.append(f"**Computed by** `{equation.function}`\n\n{_include(proof.code, root)}")
+        parts.append(f"**Computed by** `{equation.function}`\n\n{_show(proof.code, root)}")
     else:
         parts.append("**Computed by** no function of the package.\n")
     parts.append(f"({proof.anchor}-tests)=\n**Tested by** {_count(len(proof.tests), 'test')}\n")
-    parts += [_include(source, root) for _, source in proof.tests]
+    parts += [_show(source, root) for _, source in proof.tests]
     if proof.planted:
         mistakes = "\n".join(f"- {_planted(mutant)}" for mutant in proof.planted)
         parts.append(f"**Planted errors** that turn such a test red (`make mutants`):\n\n{mistakes}\n")
@@ -165,11 +165,14 @@ def _count(n: int, what: str) -> str:
     return f"{n or 'no'} {what}{'' if n == 1 else 's'}"
 
 
-def _include(source: Source, root: Path) -> str:
+def _show(source: Source, root: Path) -> str:
     file = source.inside(root)
+    lines = source.file.read_text(encoding="utf-8").splitlines()[source.first - 1 : source.last]
+    code = "\n".join(lines)
+    fence = "`" * 8  # more than any docstring has
     return (
-        f"```{{literalinclude}} /{file}\n:language: python\n:lines: {source.first}-{source.last}\n"
-        f":lineno-match:\n:caption: {file}, line {source.first}\n:class: proof-source\n```\n"
+        f"{fence}{{code-block}} python\n:lineno-start: {source.first}\n:caption: {file}, line {source.first}\n"
+        f":class: proof-source\n:dedent:\n\n{code}\n{fence}\n"
     )
 
 
