@@ -34,7 +34,8 @@ def tags(cell) -> list[str]:
 def printed(cell) -> str:
     """What a cell printed or answered as text, without figures and cards."""
     texts = [output.text for output in cell.outputs if output.output_type == "stream"]
-    texts += [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
+    answers = [output.data for output in cell.outputs if output.output_type == "execute_result"]
+    texts += [data["text/plain"] for data in answers if "text/html" not in data]  # HTML: a card, or pictures under a slider
     return "".join(texts)
 
 
