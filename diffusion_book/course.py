@@ -99,16 +99,16 @@ def record(verdict) -> None:
 
 
 def note(folder: Path, number: str, status: str) -> None:
-    """Note the outcome of one check. A stub that is not written yet is no attempt, and what was passed once stays passed.
+    """Note the outcome of one check. A stub that is not written yet is no attempt and changes nothing: the answer may stand in
+    the other of the two places, the notebook or exercises/. What was passed once stays passed.
 
     Raises BookError where the progress cannot be read or written.
     """
+    if status == "unfinished":
+        return
     state, now = read_state(folder), datetime.now().astimezone().isoformat(timespec="minutes")
     entry = state["progress"].get(number, {"tried": 0, "passed": None})
-    if status == "unfinished" and not entry["tried"]:
-        return
-    entry["status"], entry["when"] = status, now
-    entry["tried"] += status != "unfinished"
+    entry |= {"status": status, "when": now, "tried": entry["tried"] + 1}
     if status == "passed":
         entry["passed"] = entry.get("passed") or now
     state["progress"][number] = entry

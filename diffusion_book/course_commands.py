@@ -155,12 +155,18 @@ def _table(plan, outcomes: list[Outcome], progress: dict | None) -> str:
         if number.split(".")[0] not in shown or (progress is None and number not in status):
             continue
         entry = (progress or {}).get(number, {})
-        now = status.get(number) or entry.get("status", "unfinished")
+        now = status.get(number, "unfinished")
+        elsewhere = (
+            now == "unfinished" and "status" in entry
+        )  # written in the notebook, not in exercises/, or not checked now
+        now = entry["status"] if elsewhere else now
         word = {"passed": "passed", "unfinished": "to do", "wrong": "not yet", "broken": "not yet"}[now]
         tries = _count(entry["tried"], "try").replace("trys", "tries") if entry.get("tried") else ""
         when = entry["when"][:16].replace("T", " ") if entry.get("when") else ""
         if now != "passed" and entry.get("passed"):
             when += f", passed before on {entry['passed'][:10]}"
+        if elsewhere and number in status:
+            when += ", in the notebook"
         rows.append(f"{SIGN[now]} {number:<5} {title:<44.44} {word:<8} {tries:>8}  {when}".rstrip())
     passed = {number for number, outcome in status.items() if outcome == "passed"}
     if progress is None:

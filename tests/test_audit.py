@@ -22,7 +22,7 @@ kernelspec:
 # Three words here
 
 One two {cite:t}`ho2020ddpm`, see {eq}`eq-a` and {prf:ref}`thm-one` and {ref}`that section <there>`. The length $x^2 + y$ is 1.
-[A file](other.md), [a page](https://example.org), [a place](#here).
+[A file](other.md), [the place](there), [a page](https://example.org), [a place](#here).
 
 (there)=
 
@@ -84,9 +84,9 @@ NO_EXERCISES = ["0 exercises, at least 5 are wanted"]
 def test_a_sound_chapter_is_counted_and_has_no_other_findings(root):
     one = look(root)
     assert one.findings == NO_EXERCISES
-    # Three words here / One two [ho2020], see [eq] and [thm] and [ref] The length $..$ is / A file a page a place / Two words
-    assert one.words == 3 + 9 + 4 + 6 + 2
-    assert (one.equations, one.tested, one.references, one.figures, one.interactive, one.compared) == (1, 1, 5, 1, 1, 1)
+    # heading | One two REF, see REF and REF and REF | The length MATH is | four links | Two words
+    assert one.words == 3 + 9 + 4 + 8 + 2
+    assert (one.equations, one.tested, one.references, one.figures, one.interactive, one.compared) == (1, 1, 6, 1, 1, 1)
     assert one.seconds is None
 
 
@@ -97,7 +97,8 @@ def test_a_sound_chapter_is_counted_and_has_no_other_findings(root):
         ("book/references.bib", "{ho2020ddpm", "{ho2020", "ho2020ddpm is cited and not in book/references.bib"),
         ("chapters/90_x.md", "{eq}`eq-a`", "{eq}`eq-b`", "{eq}`eq-b` leads nowhere"),
         ("chapters/90_x.md", ":label: thm-one", ":label: thm-two", "{prf:ref}`thm-one` leads nowhere"),
-        ("chapters/90_x.md", "(there)=", "(elsewhere)=", "{ref}`there` leads nowhere"),
+        ("chapters/90_x.md", "<there>`", "<where>`", "{ref}`where` leads nowhere"),
+        ("chapters/90_x.md", "(there), ", "(nowhere), ", "the link to nowhere leads nowhere"),
         ("chapters/90_x.md", "(other.md)", "(another.md#part)", "the link to another.md leads nowhere"),
         ("tests/test_x.py", "eq-a", "eq-c", "equation (90.1) eq-a, line 15: no test carries its label"),
         (

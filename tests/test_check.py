@@ -133,6 +133,16 @@ def test_another_folder_can_be_checked_and_is_not_counted(here, capsys):
     assert course.read_state(here)["progress"] == {}
 
 
+def test_what_was_passed_in_the_notebook_stays_passed_beside_an_empty_stub(here, capsys):
+    course.start(here, 5)
+    course.note(here, "1.1", "passed")
+    assert run("check", "1.1") == 1  # nothing is in the file
+    printed = capsys.readouterr().out
+    assert re.search(r"^✓ 1\.1 .* passed +1 try .*, in the notebook$", printed, re.MULTILINE)
+    assert f"1 of the book's {len(BOOK)} exercises passed" in printed
+    assert course.read_state(here)["progress"]["1.1"]["status"] == "passed"
+
+
 def test_a_function_that_is_not_there_is_said_and_is_no_try(here, capsys):
     course.start(here, 5)
     own_file().write_text("", encoding="utf-8")
