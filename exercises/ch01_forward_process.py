@@ -42,7 +42,6 @@ def confusion(x: torch.Tensor, other: torch.Tensor, alpha: float, sigma: float) 
 # Exercise 1.6
 def cosine_alpha_bar(steps: int, offset: float, max_beta: float) -> torch.Tensor:
     """(alpha_bar_0 = 1, ..., alpha_bar_K) of the cosine chain with no beta above max_beta, float64 of shape (K + 1,)."""
-    u = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     raise NotImplementedError
 
 

@@ -56,8 +56,8 @@ def confusion(x: torch.Tensor, other: torch.Tensor, alpha: float, sigma: float) 
 # Exercise 1.6
 def cosine_alpha_bar(steps: int, offset: float, max_beta: float) -> torch.Tensor:
     """(alpha_bar_0 = 1, ..., alpha_bar_K) of the cosine chain with no beta above max_beta, float64 of shape (K + 1,)."""
-    u = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     # BEGIN SOLUTION
+    u = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     h = torch.cos(math.pi / 2 * (u + offset) / (1 + offset)) ** 2
     betas = (1 - h[1:] / h[:-1]).clamp(max=max_beta)
     return torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(1 - betas, 0)])
