@@ -77,7 +77,7 @@ def forget_evenly(variances: torch.Tensor, steps: int, high: float, low: float) 
     """Betas (K,) in float64 whose log-SNR falls from high (step 1) to low (step K), each step as costly as the next."""
     # BEGIN SOLUTION
     fine = torch.linspace(high, low, 100_001, dtype=torch.float64)
-    told = (torch.log1p(fine.exp()[:, None] * variances)).sum(1) / 2  # falls from first to last
+    told = torch.log1p(fine.exp()[:, None] * variances).sum(1)  # twice the information; it falls from first to last
     wanted = torch.linspace(told[0].item(), told[-1].item(), steps, dtype=torch.float64)
     levels = fine[torch.searchsorted(-told, -wanted).clamp(max=100_000)]
     levels[0], levels[-1] = high, low
