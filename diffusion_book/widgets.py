@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 from diffusion_book.errors import BookError
 
+# an element without this loses its arrow keys and Enter to JupyterLab's commands
+OWN_KEYS = 'data-lm-suppress-shortcuts="true"'
+
 _SCRIPT = """
 (function () {
   const figure = document.getElementById("ID"), frames = FRAMES, values = VALUES;
@@ -60,7 +63,7 @@ def frames(pictures: Sequence, values: Sequence[str], label: str, alt: str, star
         f'<img src="data:image/png;base64,{encoded[start]}" alt="{described}" data-alt="{html.escape(alt, quote=True)}" '
         f'style="width: 100%; background: white">'
         f'<label style="display: flex; gap: 0.8em; align-items: center">{html.escape(label)} '
-        f'<input type="range" min="0" max="{len(encoded) - 1}" value="{start}" step="1" style="flex: 1" '
+        f'<input type="range" min="0" max="{len(encoded) - 1}" value="{start}" step="1" style="flex: 1" {OWN_KEYS} '
         f'aria-label="{html.escape(label, quote=True)}" aria-valuetext="{html.escape(values[start], quote=True)}"> '
         f'<output style="min-width: 5em">{html.escape(values[start])}</output></label>'
         f"<script>{script}</script></div>",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from diffusion_book.checks.exercise import Verdict
 from diffusion_book.equations import numbered
+from diffusion_book.widgets import OWN_KEYS
 
 SIGN = {"passed": "✓", "unfinished": "○", "wrong": "✗"}
 COLOUR = {"passed": "#009E73", "unfinished": "#888888", "wrong": "#D55E00"}
@@ -40,6 +41,6 @@ def foldouts(hints: list[str], first: int = 1) -> str:
     if not hints:
         return ""
     return (
-        f'<details class="book-hint"><summary>Hint {first}</summary>{html.escape(hints[0])}'
+        f'<details class="book-hint"><summary {OWN_KEYS}>Hint {first}</summary>{html.escape(hints[0])}'
         f"{foldouts(hints[1:], first + 1)}</details>"
     )
