@@ -31,13 +31,13 @@ SWAPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.M
 PRESENTATION = set(
     "alt alpha figsize dpi columns width height label title color linewidth lw ls s fontsize xlim ylim xlabel ylabel xy "
     "xytext rotation ha va loc ncol layout start seed dtype bins scale gutter markersize zorder height_ratios steps "
-    "width_ratios n images batch generator rtol atol tolerance".split()  # noqa: SIM905
+    "width_ratios n images batch generator rtol atol tolerance".split()
 )
 PRESENTING = set(
     "set annotate text legend grid Figure subplots subfigures set_xlim set_ylim set_xticks set_yticks tick_params savefig "
     "show frames axhline axvline manual_seed Noise title range randn rand randint arange linspace zip enumerate item "
     "sample fashion_mnist check dict round imshow hist mix Generator full ones zeros reshape unsqueeze view split "
-    "replace Case isclose allclose assert_close geomspace logspace expand repeat flatten".split()  # noqa: SIM905
+    "replace Case isclose allclose assert_close geomspace logspace expand repeat flatten".split()
 )
 
 
