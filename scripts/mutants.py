@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "diffusion_book"
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+LIMIT = 600.0  # seconds for one test file
 
 
 @dataclass(frozen=True)
@@ -469,13 +472,29 @@ def run_pytest(what: list[str]) -> tuple[int, str, str]:
     return int(code), first.name, output.getvalue()
 
 
-def processes(n: int):
-    """A pool with a new process for every job; where the system can fork, from one that has imported torch already."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["torch.distributions", "sympy", "hypothesis", "pytest"])
-    return context.Pool(n, maxtasksperchild=1)
+def apart(job: tuple[Mutant | None, str]) -> Outcome:
+    """`run` in a new process; where the system can fork, from one that has imported torch already. A process that dies
+    or does not end is BROKEN, and the others go on."""
+    context = multiprocessing.get_context(METHOD)
+    receiver, sender = context.Pipe(duplex=False)
+    process, start = context.Process(target=tell, args=(job, sender)), time.perf_counter()
+    process.start()
+    sender.close()  # the child's copy is now the only one: when the child dies, the pipe ends
+    try:
+        if receiver.poll(LIMIT):
+            return receiver.recv()
+        problem = f"did not end within {LIMIT:.0f} s"
+    except EOFError:
+        process.join()
+        problem = f"the process died with exit code {process.exitcode}"
+    finally:
+        process.kill()
+        process.join()
+    return Outcome(-1, "", time.perf_counter() - start, problem)
+
+
+def tell(job, sender) -> None:
+    sender.send(run(job))
 
 
 def main(words: list[str]) -> int:
@@ -497,13 +516,15 @@ def main(words: list[str]) -> int:
         return 1
 
     start, missed = time.perf_counter(), 0
-    with processes(2) as pool:
+    if METHOD == "forkserver":
+        multiprocessing.set_forkserver_preload(["torch.distributions", "sympy", "hypothesis", "pytest"])
+    with ThreadPoolExecutor(2) as pool:
         files = sorted({mutant.tests for mutant in chosen})
-        for tests, outcome in zip(files, pool.imap(run, [(None, tests) for tests in files]), strict=True):
+        for tests, outcome in zip(files, pool.map(apart, [(None, tests) for tests in files]), strict=True):
             if outcome.code != 0:
                 print(f"{outcome.output}\ntests/{tests} is red without any mutant: make it green first")
                 return 1
-        for mutant, outcome in zip(chosen, pool.imap(run, [(m, m.tests) for m in chosen]), strict=True):
+        for mutant, outcome in zip(chosen, pool.map(apart, [(m, m.tests) for m in chosen]), strict=True):
             verdict = {0: "MISSED", 1: "caught"}.get(outcome.code, "BROKEN")
             missed += verdict != "caught"
             by = outcome.failed or mutant.tests
