@@ -67,6 +67,11 @@ def load_model(path: Path | str, device="cpu") -> tuple[Denoiser, ModelCard]:
     return Denoiser(net.to(device).eval(), recipe.schedule, recipe.prediction, recipe.sigma_data), card
 
 
+def shipped_models() -> list[str]:
+    """The names of the models that come with the book; the weights of the metrics' classifier lie beside them."""
+    return sorted(file.stem for file in SHIPPED.glob("*.safetensors") if read(file)[1].get("format") == MODEL_FORMAT)
+
+
 def load_weights(net: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Copy tensors into a network. Raises BookError, naming the first that does not fit."""
     wanted = net.state_dict()
@@ -92,9 +97,9 @@ def write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(tensors, metadata) of a .safetensors file. Raises BookError for a missing, cut or foreign file."""
     if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors") if "features" not in file.stem))
         raise BookError(
-            f"there is no model at {path}: give a .safetensors file, a run's folder, or a shipped model ({names})"
+            f"there is no model at {path}: give a .safetensors file, a run's folder, or a shipped model "
+            f"({', '.join(shipped_models())})"
         )
     try:
         with safetensors.safe_open(path, framework="pt") as file:

@@ -66,7 +66,7 @@ def refused(capsys, *args) -> str:
         (["train", "points", "--resume", "--overwrite"], ["choose one of them"]),
         (["train", "folder"], ["--data PATH"]),
         (["train", "folder", "--data", "nowhere"], ["nowhere"]),
-        (["sample", "nothing.safetensors"], ["no model at nothing.safetensors"]),
+        (["sample", "nothing.safetensors"], ["no model at nothing.safetensors", "(fashion, fashion-laptop)"]),
         (["sample", "TRAINED", "--label", "12"], ["'12' is no class", "0 T-shirt/top"]),
         (["sample", "TRAINED", "--label", "-1"], ["'-1' is no class"]),
         (["sample", "TRAINED", "--label", "s"], ["fits several classes"]),
