@@ -123,6 +123,11 @@ def _time_with(t, width, scale=1000.0, exponent=lambda i, width: -2 * i / width,
     return torch.stack(pair, -1).flatten(1) if weave else torch.cat(pair, 1)
 
 
+def _to_the_end(i, width):
+    """The exponents of Ho et al.'s code: from 0 to -1, both reached."""
+    return -i / (width / 2 - 1)
+
+
 TIME = Exercise(
     "3.2",
     "A clock with many hands",
@@ -168,7 +173,20 @@ TIME = Exercise(
             "The values are right, but cosine and sine alternate. Here the cosines fill the first half, the sines "
             "the second.",
         ),
+        Mistake(
+            "the last frequency at 1/10000",
+            lambda t, width: _time_with(t, width, exponent=_to_the_end),
+            "You divided by width/2 - 1, as the code of Ho et al. does, so that the last hand has omega = 1/10000. "
+            "Here, as in Vaswani et al., the divisor is width/2 (eq-time-features).",
+        ),
+        Mistake(
+            "the code of Ho et al.",
+            lambda t, width: _time_with(t, width, exponent=_to_the_end, swap=True),
+            "These are the features of Ho et al.'s code. They differ from the book's (eq-time-features) in two ways: "
+            "sines come first, and the divisor is width/2 - 1 in place of width/2.",
+        ),
     ),
+    rtol=1e-4,  # frequencies made in float32 are right, too: they are off by 2e-5 at most
     hints=(
         "There are width/2 frequencies omega_i, i = 0, 1, ..., and omega_0 = 1.",
         "t has shape (B,) and omega (width/2,): t[:, None] * omega is a table of angles.",
@@ -214,9 +232,8 @@ NORM = Exercise(
         Mistake(
             "scale without the one",
             lambda x, scale, shift, groups: _norm_with(x, scale, shift, groups, one=0.0),
-            "You multiply by scale, not by 1 + scale. At the start of training scale is near 0, and your block would "
-            "erase "
-            "what it was given.",
+            "You multiply by scale, not by 1 + scale. Where scale is 0 your answer is shift alone: what was given is "
+            "erased instead of left alone.",
         ),
         Mistake(
             "one group for all channels",
@@ -291,8 +308,8 @@ ATTENTION = Exercise(
         Mistake(
             "no scaling",
             lambda q, k, v: _weights(q @ k.mT, v),
-            "The products of vectors of length d have a deviation of sqrt(d) times that of their parts. You did not "
-            "divide it away.",
+            "A product of two vectors of length d is a sum of d terms, and its deviation is sqrt(d) times that of one "
+            "term. You did not divide it away.",
         ),
         Mistake(
             "divided by d",
@@ -411,6 +428,7 @@ class _Net(nn.Module):
         self.weight, self.kept = weight, kept
 
     def forward(self, x, t):
+        t = torch.as_tensor(t, dtype=x.dtype).reshape(-1, *[1] * (x.ndim - 1))  # a number, or (B,) as in the book
         h = torch.tanh(self.weight * x + 4 * t)
         return 2 * h * self.kept if self.training else h
 
@@ -490,8 +508,9 @@ CHAIN = Exercise(
             "Now the network is told a step too many: at the first call it hears (K + 1)/K, which does not exist.",
         ),
     ),
+    rtol=1e-5,  # a time told as a float32 tensor is right, too
     hints=(
-        "A torch module behaves differently in training and in use. Which method tells it what it is in?",
+        "A torch module behaves differently in training and in use. Which method tells it that training is over?",
         "Write down the time that the network is told when k = K. Which was it in training?",
         "The chain from K to 1 is right, and so are the coefficients.",
     ),
@@ -583,7 +602,7 @@ def _steps(answer) -> list[int]:
         values = [float(k) for k in answer]
     except (TypeError, ValueError):
         return []
-    return [int(k) for k in values] if all(k == int(k) for k in values if math.isfinite(k)) else []
+    return [int(k) for k in values] if all(math.isfinite(k) and k == int(k) for k in values) else []
 
 
 def spread_error(keep: list[int]) -> float:

@@ -100,6 +100,32 @@ def time_linear_frequencies(t, width):
     return torch.cat([angle.cos(), angle.sin()], 1)
 
 
+def time_to_the_end(t, width):
+    half = width // 2
+    omega = torch.exp(torch.arange(half, dtype=t.dtype) * -(math.log(10000) / (half - 1)))
+    return torch.cat([torch.cos(1000 * t[:, None] * omega), torch.sin(1000 * t[:, None] * omega)], 1)
+
+
+def time_of_ho(t, width):
+    half = width // 2
+    angle = 1000 * t[:, None] * torch.exp(torch.arange(half) * -(math.log(10000) / (half - 1)))[None, :]
+    return torch.cat([torch.sin(angle), torch.cos(angle)], dim=1)
+
+
+def time_coarse(t, width):
+    """As in bfloat16 the angles would be."""
+    omega = (10000 ** -(torch.arange(0, width, 2, dtype=t.dtype) / width)).bfloat16().to(t.dtype)
+    angle = torch.outer(1000 * t, omega)
+    return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def time_right_in_float32(t, width):
+    half = width // 2
+    freqs = torch.exp(-math.log(10000) * torch.arange(half) / half)  # float32, as without dtype= it is
+    angle = 1000 * t[:, None] * freqs
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
 def time_right_with_loop(t, width):
     columns = [1000 * t * math.exp(-math.log(10000) * 2 * i / width) for i in range(width // 2)]
     return torch.stack([torch.cos(c) for c in columns] + [torch.sin(c) for c in columns], 1)
@@ -317,6 +343,29 @@ def chain_right(model, x, betas, z):
     return _loop(model.eval(), x, betas, z, *_parts(betas))
 
 
+class _ToldATensor(torch.nn.Module):
+    """The module, told its time as this book tells it: a tensor of shape (B,), here in float32."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x, t):
+        return self.model(x, torch.full((len(x),), float(t)))
+
+
+def chain_right_with_a_tensor(model, x, betas, z):
+    return chain_right(_ToldATensor(model), x, betas, z)
+
+
+def chain_dropout_with_a_tensor(model, x, betas, z):
+    return chain_with_dropout(_ToldATensor(model), x, betas, z)
+
+
+def chain_early_with_a_tensor(model, x, betas, z):
+    return chain_off_by_one(_ToldATensor(model), x, betas, z)
+
+
 def chain_right_through_x_hat(model, x, betas, z):
     model.train(False)
     K, alpha_bar = len(betas), torch.cat([torch.ones(1, dtype=betas.dtype), (1 - betas).cumprod(0)])
@@ -393,6 +442,18 @@ def ten_linspace():
     return [1, 112, 223, 334, 445, 556, 667, 778, 889, 1000]
 
 
+def ten_with_infinity():
+    return [10, 40, 90, 160, 250, 360, 490, 640, math.inf, 1000]
+
+
+def ten_with_nan():
+    return torch.tensor([math.nan, 40, 90, 160, 250, 360, 490, 640, 810, 1000])
+
+
+def ten_between_steps():
+    return [10.5, 40, 90, 160, 250, 360, 490, 640, 810, 1000]
+
+
 def ten_right_cubes():
     return torch.tensor([6, 29, 71, 133, 218, 325, 456, 612, 793, 1000])
 
@@ -414,7 +475,10 @@ PLANTED = [
     Planted("3.2", time_rising, "frequencies that rise"),
     Planted("3.2", time_sines_first, "sines before cosines"),
     Planted("3.2", time_woven, "sines and cosines woven"),
+    Planted("3.2", time_to_the_end, "the last frequency at 1/10000"),
+    Planted("3.2", time_of_ho, "the code of Ho et al."),
     Planted("3.2", time_linear_frequencies, None),
+    Planted("3.2", time_coarse, None),
     Planted("3.3", norm_scale_only, "scale without the one"),
     Planted("3.3", norm_layer, "one group for all channels"),
     Planted("3.3", norm_instance, "each channel alone"),
@@ -441,6 +505,8 @@ PLANTED = [
     Planted("3.8", chain_grainy, "noise added at the last step"),
     Planted("3.8", chain_stops_early, "the last step left out"),
     Planted("3.8", chain_too_late, "one step too late"),
+    Planted("3.8", chain_early_with_a_tensor, "off by one between training and sampling"),
+    Planted("3.8", chain_dropout_with_a_tensor, "dropout on while sampling"),
     Planted("3.8", chain_upwards, None),
     Planted("3.6", shorter_picked, "the old betas kept"),
     Planted("3.6", shorter_summed, "betas added up"),
@@ -450,17 +516,20 @@ PLANTED = [
     Planted("3.7", ten_equal, "equal spacing"),
     Planted("3.7", ten_leading, "does not start at the noise"),
     Planted("3.7", ten_with_zero, "no walk along the chain"),
+    Planted("3.7", ten_with_infinity, "no walk along the chain"),
+    Planted("3.7", ten_with_nan, "no walk along the chain"),
+    Planted("3.7", ten_between_steps, "no walk along the chain"),
     Planted("3.7", ten_eleven, "not ten steps"),
     Planted("3.7", ten_linspace, None),
 ]
 
 RIGHT = {
     "3.1": [step_right_through_x_hat, step_right_with_floats],
-    "3.2": [time_right_with_loop, time_right_with_phase],
+    "3.2": [time_right_with_loop, time_right_with_phase, time_right_in_float32],
     "3.3": [norm_right_library, norm_right_with_loop],
     "3.4": [attend_right_library, attend_right_by_hand],
     "3.5": [average_right_lerp, average_right_recursive],
-    "3.8": [chain_right, chain_right_through_x_hat],
+    "3.8": [chain_right, chain_right_through_x_hat, chain_right_with_a_tensor],
     "3.6": [shorter_right_logs, shorter_right_loop],
     "3.7": [ten_right_cubes, ten_right_search],
 }
