@@ -22,8 +22,9 @@ def zeroed(layer: nn.Module) -> nn.Module:
 class ResidualBlock(nn.Module):
     """skip(x) + conv2(SiLU((1 + scale) norm(conv1(SiLU(norm(x)))) + shift)), (scale, shift) = W vector.
 
-    x (B, C_in, H, W), vector (B, E) to (B, C_out, H, W). Source: Dhariwal and Nichol 2021, section 3 (adaptive
-    group normalization). The 1 makes a zero vector mean "leave it alone" instead of "erase it".
+    x (B, C_in, H, W), vector (B, E) to (B, C_out, H, W). The 1 makes a zero vector mean "leave it alone" instead
+    of "erase it". Source: Nichol and Dhariwal 2021, appendix A; named adaptive group normalization in Dhariwal and
+    Nichol 2021, section 3.
     """
 
     def __init__(self, inputs: int, outputs: int, config: "UNetConfig"):
@@ -69,9 +70,10 @@ class ConvNeXtBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + W softmax(Q K^T / sqrt(C / heads)) V over the H W positions: every place sees every other.
+    """x + softmax(Q K^T / sqrt(C / heads)) V W over the H W positions (a place is a row): every place sees every other.
 
-    x (B, C, H, W) to the same. Source: Vaswani et al. 2017, eq. 1; in a U-Net, Ho et al. 2020, appendix B.
+    Q, K, V are linear in norm(x). x (B, C, H, W) to the same.
+    Source: Vaswani et al. 2017, eq. 1; in a U-Net, Ho et al. 2020, appendix B.
     """
 
     def __init__(self, width: int, config: "UNetConfig"):
@@ -93,7 +95,7 @@ class Attention(nn.Module):
 
 
 class LinearAttention(Attention):
-    """x + W rho_q(Q) (rho_k(K)^T V): softmax rho_q over the features of a query, rho_k over the positions of a feature.
+    """x + rho_q(Q) (rho_k(K)^T V) W: softmax rho_q over the features of a query, rho_k over the positions of a feature.
 
     The bracket is a (C/heads)^2 matrix, whatever H W: time and memory grow with H W, not with its square. The weights
     rho_q rho_k^T that it never builds are positive and sum to 1 over the keys, as those of a softmax do; but their rank

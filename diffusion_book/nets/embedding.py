@@ -19,7 +19,8 @@ def time_features(t: Tensor, width: int) -> Tensor:
     t itself.
     Computed in at least float32: in bfloat16, 1000 t would be known to a few units only.
     Raises BookError when width is not a positive even number.
-    Source: Vaswani et al. 2017, section 3.5; for diffusion Ho et al. 2020, appendix B (k = 1000 t).
+    Source: Vaswani et al. 2017, section 3.5; for diffusion Ho et al. 2020, appendix B (k = 1000 t). Their code differs:
+    sines first, and divided by width/2 - 1.
     """
     if width < 2 or width % 2:
         raise BookError(f"time features come in cos/sin pairs: width must be even and at least 2, got {width}")
