@@ -73,7 +73,7 @@ def _no_noise():
     raise BookError("this step draws noise: pass noise=Noise(seed, x.shape) to `sample` or `trajectory`")
 
 
-def _declare(order: int, nfe: int):
+def declare(order: int, nfe: int):
     """Write a step's order and evaluations onto it."""
 
     def mark(step):
@@ -83,7 +83,7 @@ def _declare(order: int, nfe: int):
     return mark
 
 
-@_declare(order=1, nfe=1)
+@declare(order=1, nfe=1)
 def ancestral(denoiser, x, t, s, memory, noise):
     """x_s ~ q(x_s | x_t, x_hat), with the posterior variance beta_tilde. Source: Ho et al. 2020, algorithm 2."""
     x_hat = denoiser(x, t)
@@ -93,7 +93,7 @@ def ancestral(denoiser, x, t, s, memory, noise):
     return c_t * x + c_0 * x_hat + math.sqrt(beta_tilde) * noise()
 
 
-@_declare(order=1, nfe=1)
+@declare(order=1, nfe=1)
 def ancestral_beta(denoiser, x, t, s, memory, noise):
     """The same mean with the variance beta of the forward step: the larger of DDPM's two choices."""
     x_hat = denoiser(x, t)
@@ -103,7 +103,7 @@ def ancestral_beta(denoiser, x, t, s, memory, noise):
     return c_t * x + c_0 * x_hat + math.sqrt(beta) * noise()
 
 
-@_declare(order=1, nfe=1)
+@declare(order=1, nfe=1)
 def ancestral_learned(denoiser, x, t, s, memory, noise):
     """The same mean with a variance between the two, which the network says. Needs `Denoiser.log_variance`.
 
@@ -125,7 +125,7 @@ def ddim(eta: float = 0.0) -> Step:
     if not eta >= 0:
         raise BookError(f"eta scales the noise and must be 0 or more, but got {eta}")
 
-    @_declare(order=1, nfe=1)
+    @declare(order=1, nfe=1)
     def step(denoiser, x, t, s, memory, noise):
         x_hat = denoiser(x, t)
         (alpha_t, sigma_t), (alpha_s, sigma_s) = denoiser.schedule(t), denoiser.schedule(s)
@@ -146,7 +146,7 @@ def ddim(eta: float = 0.0) -> Step:
     return step
 
 
-@_declare(order=1, nfe=1)
+@declare(order=1, nfe=1)
 def euler(denoiser, x, t, s, memory, noise):
     """d(x/alpha) = eps_hat d(sigma/alpha), one Euler step. The same as ddim(0), which stays finite where alpha = 0."""
     alpha_t, ratio_t, alpha_s, ratio_s = _ratios(denoiser.schedule, t, s)
@@ -157,7 +157,7 @@ def euler(denoiser, x, t, s, memory, noise):
     return alpha_s * (x / alpha_t + (ratio_s - ratio_t) * slope)
 
 
-@_declare(order=2, nfe=2)
+@declare(order=2, nfe=2)
 def heun(denoiser, x, t, s, memory, noise):
     """Heun's rule for d(x/alpha) = eps_hat d(sigma/alpha): the mean of the slopes at both ends of an Euler step.
 
@@ -187,7 +187,7 @@ def heun_churn(
     if not 0 <= churn <= math.sqrt(2) - 1:
         raise BookError(f"churn must lie in [0, sqrt(2) - 1] = [0, 0.414], but got {churn}")
 
-    @_declare(order=2, nfe=2)
+    @declare(order=2, nfe=2)
     def step(denoiser, x, t, s, memory, noise):
         schedule = denoiser.schedule
         alpha_t, ratio_t, _, _ = _ratios(schedule, t, s)
@@ -212,7 +212,7 @@ def _ratios(schedule: Schedule, t: float, s: float) -> tuple[float, float, float
     return alpha_t, sigma_t / alpha_t, alpha_s, sigma_s / alpha_s
 
 
-@_declare(order=2, nfe=1)
+@declare(order=2, nfe=1)
 def dpmpp_2m(denoiser, x, t, s, memory, noise):
     """DPM-Solver++(2M): the exponential integrator in lambda = logsnr/2, with x_hat extrapolated from the step before.
 
@@ -236,7 +236,7 @@ def dpmpp_2m(denoiser, x, t, s, memory, noise):
     return sigma_s / sigma_t * x - alpha_s * (decay - 1) * guess
 
 
-@_declare(order=1, nfe=1)
+@declare(order=1, nfe=1)
 def euler_t(denoiser, x, t, s, memory, noise):
     """dx = velocity dt, one Euler step in t: how flow matching samples. Source: Lipman et al. 2023, section 3."""
     if denoiser.schedule(s)[1] == 0:
@@ -244,7 +244,7 @@ def euler_t(denoiser, x, t, s, memory, noise):
     return x + (s - t) * denoiser.velocity(x, t)
 
 
-@_declare(order=2, nfe=2)
+@declare(order=2, nfe=2)
 def heun_t(denoiser, x, t, s, memory, noise):
     """dx = velocity dt, Heun's rule in t."""
     if denoiser.schedule(s)[1] == 0:
@@ -262,7 +262,7 @@ def euler_maruyama(eta: float = 1.0) -> Step:
     if not eta >= 0:
         raise BookError(f"eta scales the noise and must be 0 or more, but got {eta}")
 
-    @_declare(order=1, nfe=1)
+    @declare(order=1, nfe=1)
     def step(denoiser, x, t, s, memory, noise):
         schedule = denoiser.schedule
         if schedule(s)[1] == 0:
@@ -276,5 +276,28 @@ def euler_maruyama(eta: float = 1.0) -> Step:
         drift = f * x - (1 + eta**2) / 2 * g**2 * denoiser.score(x, t)
         x_s = x + (s - t) * drift
         return x_s + eta * g * math.sqrt(t - s) * noise() if eta else x_s
+
+    return step
+
+
+def stochastic_heun(eta: float = 1.0) -> Step:
+    """The SDE of `euler_maruyama`, its drift and g averaged over both ends of an Euler-Maruyama step with the same noise.
+
+    Weak order 2, because g does not depend on x; for eta = 0 Heun's rule. Raises BookError as `euler_maruyama` does.
+    Source: Kloeden & Platen 1992, section 15.1. See chapter 5.
+    """
+    predict = euler_maruyama(eta)
+
+    @declare(order=2, nfe=2)
+    def step(denoiser, x, t, s, memory, noise):
+        schedule = denoiser.schedule
+        if schedule(s)[1] == 0:
+            return denoiser(x, t)
+        z = noise() if eta else 0.0
+        guess = predict(denoiser, x, t, s, memory, lambda: z)
+        # Euler-Maruyama from the guess at s with the same increment: the average of both moves is Heun's
+        f, g_s = schedule.drift(s), schedule.diffusion(s)
+        again = (s - t) * (f * guess - (1 + eta**2) / 2 * g_s**2 * denoiser.score(guess, s))
+        return (x + guess + again + eta * g_s * math.sqrt(t - s) * z) / 2
 
     return step

@@ -15,6 +15,7 @@ from diffusion_book.samplers import (
     heun,
     heun_churn,
     heun_t,
+    stochastic_heun,
 )
 from diffusion_book.schedules import EDM, VE, VP, Cosine, Discrete, Learned, LinearPath, Shifted, SubVP, betas
 
@@ -50,9 +51,19 @@ STEPS = {
     "heun_t": heun_t,
     "euler_maruyama(0)": euler_maruyama(0.0),
     "euler_maruyama(1)": euler_maruyama(1.0),
+    "stochastic_heun(0)": stochastic_heun(0.0),
+    "stochastic_heun(1)": stochastic_heun(1.0),
 }
 steps = pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-NOISY = {"ancestral", "ancestral_beta", "ddim(0.5)", "ddim(1)", "heun_churn(0.2)", "euler_maruyama(1)"}
+NOISY = {
+    "ancestral",
+    "ancestral_beta",
+    "ddim(0.5)",
+    "ddim(1)",
+    "heun_churn(0.2)",
+    "euler_maruyama(1)",
+    "stochastic_heun(1)",
+}
 
 
 def normal(*shape, seed=0):

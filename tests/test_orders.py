@@ -19,6 +19,7 @@ from diffusion_book.samplers import (
     heun_churn,
     heun_t,
     sample,
+    stochastic_heun,
 )
 from diffusion_book.schedules import EDM, VE, VP, Cosine, LinearPath, SubVP
 
@@ -96,6 +97,7 @@ DETERMINISTIC = {
     "euler_t": (euler_t, "t"),
     "heun_t": (heun_t, "t"),
     "euler_maruyama(0)": (euler_maruyama(0.0), "t"),
+    "stochastic_heun(0)": (stochastic_heun(0.0), "t"),
 }
 
 
@@ -174,6 +176,8 @@ STOCHASTIC = {
     "ddim(0.5)": (ddim(0.5), 0.5, "logsnr"),
     "euler_maruyama(1)": (euler_maruyama(1.0), 1.0, "t"),
     "euler_maruyama(0.5)": (euler_maruyama(0.5), 0.5, "t"),
+    "stochastic_heun(1)": (stochastic_heun(1.0), 1.0, "t"),
+    "stochastic_heun(0.5)": (stochastic_heun(0.5), 0.5, "t"),
 }
 
 
