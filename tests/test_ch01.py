@@ -198,6 +198,35 @@ def test_the_bridge_averaged_over_its_end_is_the_marginal(schedule):
         close(c_t**2 * sigma_t**2 + spread, sigma_s**2)
 
 
+ENDS = {"float": lambda t: t, "tensor": lambda t: torch.tensor([0.5, t], dtype=F64)}
+ends = pytest.mark.parametrize("time", ENDS.values(), ids=ENDS.keys())
+
+
+@ends
+@pytest.mark.parametrize(
+    "schedule, last",
+    [(Cosine(), "0.99999"), (Discrete(betas.zero_terminal(betas.linear(20, 0.01, 0.4))), "0.95")],
+    ids=["Cosine", "zero terminal"],
+)
+def test_no_step_leads_on_from_where_no_signal_is_left(schedule, last, time):
+    for function in (transition, posterior):
+        with pytest.raises(BookError, match=rf"from s = .*1\.0.* alpha = 0 .* the last usable s is {last}"):
+            function(schedule, time(1.0), time(1.0))
+    for value in transition(schedule, time(1.0), time(float(last))):
+        assert torch.as_tensor(value).isfinite().all()
+
+
+@ends
+@pytest.mark.parametrize(
+    "schedule, first", [(LinearPath(), "1e-05"), (Discrete(CHAINS["linear"]), "0.02")], ids=["LinearPath", "linear"]
+)
+def test_no_way_leads_back_from_the_picture_itself(schedule, first, time):
+    with pytest.raises(BookError, match=rf"back from t = .*0\.0.* sigma = 0 .* the first usable t is {first}"):
+        posterior(schedule, time(0.0), time(0.0))
+    for value, expected in zip(posterior(schedule, float(first), 0.0)[:3], (0.0, 1.0, 0.0), strict=True):
+        close(value, expected)
+
+
 # The clock and the schedules
 
 
