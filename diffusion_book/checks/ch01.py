@@ -81,7 +81,7 @@ FIRST = Exercise(
 def _signal_cases(generator):
     steps = int(_uniform(generator, 200, 900))
     chain = betas.linear(steps, 1e-4, _uniform(generator, 0.01, 0.03))
-    for k in (int(_uniform(generator, 20, 90)), 1, int(_uniform(generator, 100, 190)), 0):
+    for k in (int(_uniform(generator, 20, 90)), 1, int(_uniform(generator, 100, 190)), 0, steps):
         yield _case(chain, k, given=f"for a chain of {steps} steps, at k = {k}")
 
 
@@ -110,8 +110,9 @@ SIGNAL = Exercise(
         ),
         Mistake(
             "one step too many",
-            lambda betas, k: _signal(torch.cumprod(1 - betas, 0)[k].item()),
-            "You are one step too far: betas[0] is beta_1, so the product over k steps is entry k - 1 of the running product.",
+            lambda betas, k: _signal(torch.cumprod(1 - betas, 0)[min(k, len(betas) - 1)].item()),
+            "You are one step too far, and at k = K there is no such step: betas[0] is beta_1, so the product over k steps is "
+            "entry k - 1 of the running product.",
         ),
         Mistake(
             "step 0 wraps around",
@@ -143,8 +144,8 @@ SIGNAL = Exercise(
 
 def _batch_cases(generator):
     chain = betas.linear(1000, 1e-4, _uniform(generator, 0.015, 0.025))
-    for _ in range(2):
-        k = torch.randint(200, 1000, (3,), generator=generator)
+    for end in ([], [1], [1000]):
+        k = torch.cat([torch.tensor(end), torch.randint(200, 1000, (3 - len(end),), generator=generator)]).long()
         yield _case(_normal(generator, 3, 1, 4, 4), chain, k, _normal(generator, 3, 1, 4, 4))
 
 
@@ -158,6 +159,11 @@ def _batch(signal, noise):
 
 def _bar(betas, k):
     return torch.cumprod(1 - betas, 0)[k - 1]
+
+
+def _next(betas, k):
+    """The index of step k + 1, which is how beta_k is missed; at k = K, where that fails, the last."""
+    return k.clamp(max=len(betas) - 1)
 
 
 def _show_batch(arguments, answer, truth) -> str:
@@ -186,8 +192,9 @@ BATCH = Exercise(
     mistakes=(
         Mistake(
             "as it was found",
-            _batch(lambda b, k: (1 - b).sqrt()[k], lambda b, k: b.sqrt()[k]),
-            "This is what the line did as you found it: alpha is one step's factor, and the noise is that of one step.",
+            _batch(lambda b, k: (1 - b).sqrt()[_next(b, k)], lambda b, k: b.sqrt()[_next(b, k)]),
+            "This is what the line did as you found it: alpha is one step's factor, and the noise is that of one step. (And "
+            "whenever a picture is at step K it stops with an error.)",
         ),
         Mistake(
             "alpha_k for alpha_bar_k",
@@ -197,9 +204,9 @@ BATCH = Exercise(
         ),
         Mistake(
             "index off by one",
-            _batch(lambda b, k: _bar(b, k + 1).sqrt(), lambda b, k: (1 - _bar(b, k + 1)).sqrt()),
+            _batch(lambda b, k: _bar(b, _next(b, k) + 1).sqrt(), lambda b, k: (1 - _bar(b, _next(b, k) + 1)).sqrt()),
             "The product is right, the step is not: betas[0] is beta_1, so step k is entry k - 1. You show the network step "
-            "k + 1 and tell it k.",
+            "k + 1 and tell it k, and for k = K there is no step k + 1.",
         ),
         Mistake(
             "noise of one step",
@@ -363,9 +370,9 @@ CONFUSION = Exercise(
 
 
 def _cosine_cases(generator):
-    for _ in range(3):
+    for low, high in ((0.85, 0.95), (0.2, 0.5), (0.85, 0.95)):
         steps = int(_uniform(generator, 8, 30))
-        values = steps, _uniform(generator, 0.005, 0.05), _uniform(generator, 0.85, 0.95)
+        values = steps, _uniform(generator, 0.005, 0.05), _uniform(generator, low, high)
         yield _case(*values, given="K = {}, offset {:.3f}, betas up to {:.3f}".format(*values))
 
 
@@ -377,6 +384,11 @@ def _h(steps, offset, power=2):
 def _rebuilt(h, max_beta):
     kept = (h[1:] / h[:-1]).clamp(min=1 - max_beta)
     return torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(kept, 0)])
+
+
+def _last_clipped(h, max_beta):
+    bar = h / h[0]
+    return torch.cat([bar[:-1], bar[-2:-1] * (1 - max_beta)])
 
 
 COSINE = Exercise(
@@ -403,6 +415,12 @@ COSINE = Exercise(
             lambda steps, offset, max_beta: _h(steps, offset) / _h(steps, offset)[0],
             "The last beta is 1, which leaves no signal at all: the clip at max_beta is missing. It acts on the betas, and "
             "alpha_bar follows from them.",
+        ),
+        Mistake(
+            "only the last clipped",
+            lambda steps, offset, max_beta: _last_clipped(_h(steps, offset), max_beta),
+            "You bounded the last beta only. Every beta that exceeds max_beta is bounded, and where the bound is this low the "
+            "last is not the only one.",
         ),
         Mistake(
             "alpha_bar clipped",
@@ -435,7 +453,7 @@ def _size_cases(generator):
     for _ in range(3):
         factor = _uniform(generator, 1.3, 4)
         chain = Discrete(betas.linear(int(_uniform(generator, 50, 100)), 1e-3, 0.1)).alpha_bar
-        yield _case(chain, factor, given=f"for a picture {factor:.2f} times as wide")
+        yield _case(chain, factor, given=f"for a picture {factor:.2f} times as wide and as high")
 
 
 def _moved(alpha_bar, amount):
@@ -453,7 +471,8 @@ SIZE = Exercise(
         Mistake(
             "factor for its square",
             lambda alpha_bar, factor: _moved(alpha_bar, math.log(factor)),
-            "You moved the log-SNR by log(factor). A picture twice as wide has four times the pixels to average over.",
+            "You moved the log-SNR by log(factor). A picture twice as wide and as high has four times the "
+            "pixels to average over.",
         ),
         Mistake(
             "wrong direction",
@@ -524,7 +543,8 @@ EVEN = Exercise(
         Condition(
             lambda arguments, answer: isinstance(answer, torch.Tensor) and answer.ndim == 1,
             lambda arguments, answer: (
-                f"betas were expected, a tensor of shape ({arguments[1]},), not {type(answer).__name__}"
+                f"betas were expected, a tensor of shape ({arguments[1]},), not "
+                f"{tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__}"
             ),
         ),
         Condition(

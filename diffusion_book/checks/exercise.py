@@ -88,7 +88,10 @@ class Verdict:
 
 
 def examine(exercise: Exercise, function: Callable, seed: int = 0) -> Verdict:
-    """Call `function` on the exercise's cases and say what is wrong with it, if anything is."""
+    """Call `function` on the exercise's cases and say what is wrong with it, if anything is.
+
+    Where it stops with an error, the cases before that are judged first.
+    """
 
     def verdict(status, text, mistake=None):
         return Verdict(exercise, status, text, mistake)
@@ -99,15 +102,18 @@ def examine(exercise: Exercise, function: Callable, seed: int = 0) -> Verdict:
             f"check wants the function itself, not what it returned: check({exercise.number!r}, {exercise.function})",
         )
     cases = list(exercise.cases(torch.Generator().manual_seed(seed)))
-    answers = []
+    answers, stopped = [], None
     try:
         for case in cases:
             answers.append(_answer(exercise, case, function))
-    except Interrupted as stopped:
-        return verdict("unfinished" if stopped.unfinished else "wrong", str(stopped))
+    except Interrupted as reason:
+        # wrong values before it say more: whoever indexes one too far is told so, and not only where the index ran out
+        cases, stopped = cases[: len(answers)], reason
     truths = [None if exercise.truth is None else exercise.truth(*case.make()) for case in cases]
     problems = [_problem(exercise, *three) for three in zip(cases, answers, truths, strict=True)]
     if not any(problems):
+        if stopped:
+            return verdict("unfinished" if stopped.unfinished else "wrong", str(stopped))
         return verdict(
             "passed", f"PASS {exercise.number}: right on {len(cases)} random case{'s' if len(cases) > 1 else ''}"
         )

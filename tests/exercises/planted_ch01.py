@@ -94,6 +94,13 @@ def by_recursion(betas, k):
     return mean, variance**0.5
 
 
+def without_the_last(betas, k):
+    """Right for every k but K."""
+    kept = [1.0, *torch.cumprod(1 - betas[:-1], 0).tolist()]
+    alpha_bar = kept[min(k, len(kept) - 1)]
+    return alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+
+
 def first_order(betas, k):
     bar = 1 - betas[:k].sum().item()
     return abs(bar) ** 0.5, abs(1 - bar) ** 0.5
@@ -144,6 +151,24 @@ def batch_one_by_one(x, betas, k, eps):
 
 def batch_by_package(x, betas, k, eps):
     return forward.noised(Discrete(betas), k / len(betas), x, eps)
+
+
+def unchanged_but_clamped(x, betas, k, eps):
+    return unchanged(x, betas, k.clamp(max=len(betas) - 1), eps)
+
+
+def product_not_index_but_clamped(x, betas, k, eps):
+    return product_not_index(x, betas, k.clamp(max=len(betas) - 1), eps)
+
+
+def last_step_missing(x, betas, k, eps):
+    """Right for every k but K."""
+    return batch_by_package(x, betas, k.clamp(max=len(betas) - 1), eps)
+
+
+def first_step_missing(x, betas, k, eps):
+    """Right for every k but 1."""
+    return batch_by_package(x, betas, torch.where(k == 1, 0, k), eps)
 
 
 def same_step_for_all(x, betas, k, eps):
@@ -274,6 +299,19 @@ def no_clip(steps, offset, max_beta):
     return h / h[0]
 
 
+def clips_the_last_only(steps, offset, max_beta):
+    bar = no_clip(steps, offset, max_beta)
+    bar[-1] = (1 - max_beta) * bar[-2]
+    return bar
+
+
+def clips_the_last_two(steps, offset, max_beta):
+    bar = no_clip(steps, offset, max_beta)
+    for k in (-2, -1):
+        bar[k] = max(bar[k], (1 - max_beta) * bar[k - 1])
+    return bar
+
+
 def clips_the_bars(steps, offset, max_beta):
     return torch.maximum(no_clip(steps, offset, max_beta), torch.tensor(1 - max_beta, dtype=torch.float64))
 
@@ -365,6 +403,10 @@ def one_too_many(variances, steps, high, low):
     return even_by_bisection(variances, steps + 1, high, low)
 
 
+def a_column_of_betas(variances, steps, high, low):
+    return even_by_bisection(variances, steps, high, low)[:, None]
+
+
 def levels_not_betas(variances, steps, high, low):
     return torch.linspace(high, low, steps, dtype=torch.float64)
 
@@ -397,13 +439,18 @@ PLANTED = [
     Planted("1.2", squares, "roots missing"),
     Planted("1.2", second_is_variance, "variance for deviation"),
     Planted("1.2", first_order, None),
+    Planted("1.2", without_the_last, None),
     Planted("1.3", unchanged, "as it was found"),
     Planted("1.3", index_mended, "alpha_k for alpha_bar_k"),
     Planted("1.3", product_not_index, "index off by one"),
+    Planted("1.3", unchanged_but_clamped, "as it was found"),
+    Planted("1.3", product_not_index_but_clamped, "index off by one"),
     Planted("1.3", half_mended, "noise of one step"),
     Planted("1.3", root_inside_out, "one minus the root"),
     Planted("1.3", products_of_betas, "product of the betas"),
     Planted("1.3", same_step_for_all, None),
+    Planted("1.3", last_step_missing, None),
+    Planted("1.3", first_step_missing, None),
     Planted("1.4", variances_subtracted, "difference of the variances"),
     Planted("1.4", square_forgotten, "factor not squared"),
     Planted("1.4", a_deviation, "deviation for variance"),
@@ -421,10 +468,12 @@ PLANTED = [
     Planted("1.6", starts_below_one, "not divided by h(0)"),
     Planted("1.6", h_itself, "neither divided nor clipped"),
     Planted("1.6", no_clip, "betas not clipped"),
+    Planted("1.6", clips_the_last_only, "only the last clipped"),
     Planted("1.6", clips_the_bars, "alpha_bar clipped"),
     Planted("1.6", no_square, "cosine not squared"),
     Planted("1.6", no_offset, "offset forgotten"),
     Planted("1.6", sine_instead, None),
+    Planted("1.6", clips_the_last_two, None),
     Planted("1.7", divided_once, "factor for its square"),
     Planted("1.7", less_noise, "wrong direction"),
     Planted("1.7", bar_over_square, "alpha_bar divided"),
@@ -436,6 +485,7 @@ PLANTED = [
     Planted("1.8", other_ends, "ends moved"),
     Planted("1.8", evenly_in_logsnr, "equal steps in log-SNR"),
     Planted("1.8", evenly_in_alpha, None),
+    Planted("1.8", a_column_of_betas, None),
 ]
 
 RIGHT = {

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffusion_book import checks
+from diffusion_book import checks, forward
 from diffusion_book.checks import examine
+from diffusion_book.schedules import Discrete
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -86,6 +87,23 @@ def test_an_unknown_wrong_answer_gets_numbers_and_no_name(planted):
     assert verdict.mistake is None, verdict.text
     assert re.search(r"\d", verdict.text), verdict.text
     assert not any(mistake.message in verdict.text for mistake in BOOK[planted.number].mistakes)
+
+
+def test_wrong_values_say_more_than_the_error_after_them():
+    """The code of exercise 1.3 as it was found stops at k = K; what is wrong with it shows before."""
+
+    def stops(x, betas, k, eps):
+        return forward.noised(Discrete(betas), k / len(betas), x, eps) + 0 * betas[k].sum()
+
+    def stops_and_errs(x, betas, k, eps):
+        return (1 - betas[k]).sqrt().reshape(-1, 1, 1, 1) * x + betas[k].sqrt().reshape(-1, 1, 1, 1) * eps
+
+    error, wrong = examine(BOOK["1.3"], stops), examine(BOOK["1.3"], stops_and_errs)
+    assert error.status == wrong.status == "wrong"
+    assert error.mistake is None
+    assert "IndexError" in error.text
+    assert wrong.mistake == "as it was found"
+    assert "IndexError" not in wrong.text
 
 
 @pytest.mark.parametrize("number, function", RIGHT, ids=lambda value: getattr(value, "__name__", value))
