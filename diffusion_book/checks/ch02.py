@@ -314,7 +314,8 @@ DECODER = Exercise(
     ),
     hints=(
         "Sum the masses of all 256 levels for one mean and deviation. What should come out, and what does?",
-        "Try a mean of -1 with a small deviation: how much of the Gaussian lies below the bucket of black?",
+        "Try a mean of -1 with a deviation of 0.02: how much of the Gaussian lies below -1 - 1/255, where the bucket of "
+        "black ends as it was found?",
         "Two levels of the 256 need a cdf of exactly 0 or 1 on one side.",
     ),
 )
@@ -480,6 +481,17 @@ def _uneven(arguments, answer) -> bool:
     return not torch.allclose(answer.double(), _even(arguments), rtol=0, atol=1e-3)
 
 
+def _in_proportion_to_1_over_g(arguments, answer) -> bool:
+    """h ~ 1/g, where sum g h^2 is least under sum h = given, if every step could keep its g."""
+    variances, high, low, steps = arguments
+    fine = torch.linspace(high, low, 4001, dtype=torch.float64)
+    told = variances[:, None] * fine.exp()
+    g = (told / (1 + told)).square().sum(0)
+    share = torch.cat([torch.zeros(1, dtype=torch.float64), torch.cumulative_trapezoid(g, dx=1.0)])
+    places = torch.searchsorted(share / share[-1], torch.linspace(0, 1, steps + 1, dtype=torch.float64))
+    return torch.allclose(answer.double()[1:-1], fine[places[1:-1]], rtol=0, atol=0.05)
+
+
 def _in_snr(arguments, answer) -> bool:
     even = torch.linspace(math.exp(arguments[1]), math.exp(arguments[2]), arguments[3] + 1, dtype=torch.float64).log()
     return torch.allclose(answer.double()[:-1], even[:-1], rtol=0, atol=1e-3)
@@ -543,6 +555,18 @@ GRID = Exercise(
             "uniform in log-SNR",
         ),
         Condition(
+            lambda arguments, answer: (
+                _share(arguments, answer) <= GRID_SHARE or not _in_proportion_to_1_over_g(arguments, answer)
+            ),
+            lambda arguments, answer: (
+                f"your staircase's excess is {_share(arguments, answer):.3f} times that of equal steps in log-SNR, where "
+                f"at most {GRID_SHARE} was asked for. Its steps are in proportion to 1/g, with g = sum over i of "
+                "(l_i S/(1 + l_i S))^2. That would be best if each step kept its g when it grows; but g belongs to the "
+                "place, and a longer step there also means fewer of them"
+            ),
+            "steps in proportion to 1/g",
+        ),
+        Condition(
             lambda arguments, answer: _share(arguments, answer) <= GRID_SHARE,
             lambda arguments, answer: (
                 f"your staircase's excess is {_share(arguments, answer):.3f} times that of equal steps in log-SNR; "
@@ -554,8 +578,9 @@ GRID = Exercise(
         "One step of length h in log-SNR costs about h^2/4 times S^2 |dE/dS| too much, where E is the error at "
         "the SNR S. "
         "Why: what lies between the step and the curve is nearly a triangle.",
-        "For Gaussian data S^2 |dE/dS| = sum over i of (l_i S/(1 + l_i S))^2. Call it g. Minimize sum g h^2 "
-        "under sum h = given.",
+        "For Gaussian data S^2 |dE/dS| = sum over i of (l_i S/(1 + l_i S))^2. Call it g. g belongs to a place, not to a "
+        "step: the excess is the integral of g h/4 over the log-SNR, with h the length of the steps there, and the number "
+        "of steps is the integral of 1/h. Minimize the first with the second given.",
         "The minimum has h proportional to 1/sqrt(g). So: add up sqrt(g) along a fine grid, and cut its total "
         "into equal parts.",
         "torch.searchsorted, or a loop, inverts a running sum. The ends must be exactly the given ones.",
@@ -597,8 +622,8 @@ VARIANCE = Exercise(
         Mistake(
             "beta-tilde",
             lambda l, bar, before: (1 - bar / before) * (1 - before) / (1 - bar),
-            "This is beta-tilde, the spread for one who knows x. The sampler only guesses x, and the spread of "
-            "its guess comes on top.",
+            "This is beta-tilde, the spread for one who knows x. The sampler only guesses x, and the spread of x "
+            "around the guess comes on top.",
         ),
         Mistake(
             "beta",
@@ -614,7 +639,7 @@ VARIANCE = Exercise(
         Mistake(
             "coefficient not squared",
             lambda l, bar, before: _best(l, bar, before, power=1),
-            "The spread of c_0 x_hat is c_0^2 times that of x, not c_0 times.",
+            "The spread of c_0 x is c_0^2 times that of x, not c_0 times.",
         ),
         Mistake(
             "noise variance for the leftover",

@@ -309,6 +309,15 @@ def denser_in_the_noise(variances, high, low, steps):
     return high + (low - high) * torch.linspace(0, 1, steps + 1, dtype=torch.float64) ** 0.5
 
 
+def one_over_g(variances, high, low, steps):
+    """The integral of g in closed form (with u = 1 + l S it is log u + 1/u), and a walk along it."""
+    fine = torch.linspace(low, high, 9001, dtype=torch.float64)
+    u = 1 + variances * fine.exp()[:, None]
+    below = (u.log() + 1 / u).sum(1)
+    wanted = below[-1] + (below[0] - below[-1]) * torch.arange(1, steps, dtype=torch.float64) / steps
+    return torch.tensor([high, *(fine[(below - w).abs().argmin()].item() for w in wanted), low], dtype=torch.float64)
+
+
 def by_cutting_in_half(variances, high, low, steps):
     """Each level by bisection: where the share of sqrt(g) above it is j/steps."""
 
@@ -434,6 +443,7 @@ PLANTED = [
     Planted("2.7", one_too_few, "number of levels"),
     Planted("2.7", rising, "levels that do not fall"),
     Planted("2.7", shorter_path, "ends moved"),
+    Planted("2.7", one_over_g, "steps in proportion to 1/g"),
     Planted("2.7", denser_in_the_noise, None),
     Planted("2.8", for_the_one_who_knows, "beta-tilde"),
     Planted("2.8", of_the_forward_step, "beta"),
