@@ -81,7 +81,10 @@ class GaussianELBO:
 
     @property
     def gap(self) -> float:
-        """total - entropy: the excess, and KL(p(x_t) || prior) at the last time, the floor that no step removes."""
+        """total - entropy: the excess, and KL(q(x_t) || prior) at the last time, the floor that no step removes.
+
+        q(x_t) is the law of noised data.
+        """
         return self.total - self.entropy
 
 
