@@ -56,6 +56,6 @@ def ten_steps() -> list[int]:
 def sample_chain(model: nn.Module, x: torch.Tensor, betas: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """x_0 from x = x_K: the function above, repaired. z is (K, *x.shape), and step k uses z[k - 1].
 
-    model(x, t) was trained at t_k = k/K and returns eps_hat; it is a torch module with dropout.
+    model(x, t) was trained at t_k = k/K and returns eps_hat; it is a torch module with dropout. t: a number, or (B,).
     """
     raise NotImplementedError
