@@ -112,6 +112,34 @@ FASHION_GPU = replace(
     ema=0.9998,
 )
 
+# for likelihoods: all times alike, down to those at which the last bits of a picture are read; v is bounded at both ends
+FASHION_VP = replace(
+    FASHION,
+    name="fashion-vp",
+    net=replace(_SMALL, classes=0, widths=(32, 48), attention=()),
+    schedule=VP(),
+    prediction=predictions.V,
+    times=Uniform(),
+    label_drop=0.0,
+    steps=50,
+)
+# the score at many levels: NCSN's network predicts sigma times the score, which is -eps
+FASHION_VE = replace(FASHION_VP, name="fashion-ve", schedule=VE(), prediction=predictions.EPS)
+_LONG = {"size": "long", "data": "fashion-full", "images": 300_000, "batch": 32, "learning_rate": 1.5e-3}
+_LONG |= {"warmup": 10_000, "ema": 0.9995}
+FASHION_VP_LONG, FASHION_VE_LONG = replace(FASHION_VP, **_LONG), replace(FASHION_VE, **_LONG)
+_FULL = {
+    "size": "gpu",
+    "data": "fashion-full",
+    "net": replace(FASHION_GPU.net, classes=0),
+    "images": 20_000_000,
+    "batch": 512,
+    "learning_rate": 1e-3,
+    "warmup": 10_000,
+    "ema": 0.9998,
+}
+FASHION_VP_GPU, FASHION_VE_GPU = replace(FASHION_VP, **_FULL), replace(FASHION_VE, **_FULL)
+
 CIFAR = replace(FASHION, name="cifar10", data="cifar10", net=replace(_SMALL, channels=3, classes=10), images=28_800)
 CIFAR = replace(CIFAR, sigma_data=0.5, flip=True, image_size=32)
 CIFAR_GPU = replace(CIFAR, size="gpu", net=replace(_LARGE, channels=3, classes=10), images=50_000_000, batch=512)
@@ -132,6 +160,12 @@ RECIPES: tuple[Recipe, ...] = (
     FASHION_GPU,
     replace(FASHION, name="fashion-unconditional", net=replace(FASHION.net, classes=0)),
     replace(FASHION_GPU, name="fashion-unconditional", net=replace(FASHION_GPU.net, classes=0)),
+    FASHION_VP,
+    FASHION_VP_LONG,
+    FASHION_VP_GPU,
+    FASHION_VE,
+    FASHION_VE_LONG,
+    FASHION_VE_GPU,
     CIFAR,
     CIFAR_GPU,
     FOLDER,

@@ -64,8 +64,7 @@ def test_simulation_agrees_with_the_stationary_variance_and_not_with_the_mixed_f
     for step, right in ((langevin(size), True), (mixed(size), False)):
         x = mean + variance**0.5 * normal(n, 1, seed=1)
         noise = Noise(2, (n, 1), dtype=torch.float64)
-        for x in walk(gaussian(schedule), x, T, 60, step, noise):  # noqa: B007
-            pass
+        *_, x = walk(gaussian(schedule), x, T, 60, step, noise)
         expected, error = stationary_variance(size, variance), (2 / n) ** 0.5
         deviation = abs(x.var().item() / expected - 1) / error
         assert deviation < 4 if right else deviation > 10
@@ -166,8 +165,7 @@ def test_annealing_finds_the_weights_that_langevin_at_one_level_cannot():
     start = (
         8 * torch.rand(n, 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64) - 4
     )  # half on each side
-    for stuck in walk(denoiser, start, 0.05, 300, langevin(0.02), noise):  # noqa: B007
-        pass
+    *_, stuck = walk(denoiser, start, 0.05, 300, langevin(0.02), noise)
     assert abs((stuck > 0).double().mean().item() - 0.2) > 10 * share
     x = samplers.sample(denoiser, samplers.prior(schedule, noise), grids.uniform(60), annealed_langevin(0.2, 10), noise)
     assert abs((x > 0).double().mean().item() - 0.2) < 4 * share
