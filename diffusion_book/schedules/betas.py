@@ -16,15 +16,15 @@ def linear(steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> torch.T
 def quadratic(steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> torch.Tensor:
     """Square roots equally spaced: beta_k = (sqrt(start) + (k-1)/(K-1) (sqrt(end) - sqrt(start)))^2.
 
-    Source: the code of Song et al. 2021 (DDIM).
+    Source: Ho et al. 2020, appendix B and code.
     """
     return torch.linspace(math.sqrt(start), math.sqrt(end), steps, dtype=torch.float64) ** 2
 
 
 def scaled_linear(steps: int = 1000, start: float = 0.00085, end: float = 0.012) -> torch.Tensor:
-    """The quadratic family between Stable Diffusion's ends; the name is that of its code, the curve is not linear.
+    """The quadratic family between Stable Diffusion's ends. Its square roots are linear, the betas are not.
 
-    Source: Rombach et al. 2022, the released configuration.
+    Its own code calls it "linear", diffusers "scaled_linear". Source: Rombach et al. 2022, the released configuration.
     """
     return quadratic(steps, start, end)
 
@@ -40,7 +40,10 @@ def cosine(steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999) ->
 
 
 def sigmoid(steps: int = 1000, start: float = 1e-4, end: float = 0.02, width: float = 6.0) -> torch.Tensor:
-    """An S between two betas: start + (end - start) sigmoid(u), -width <= u <= width. Source: Xu et al. 2022, code."""
+    """An S between two betas: start + (end - start) sigmoid(u), -width <= u <= width.
+
+    Source: the code of Song et al. 2021 (DDIM); diffusers names that of Xu et al. 2022 (GeoDiff).
+    """
     u = torch.linspace(-width, width, steps, dtype=torch.float64)
     return start + (end - start) * torch.sigmoid(u)
 
@@ -94,7 +97,7 @@ def zero_terminal(betas: torch.Tensor) -> torch.Tensor:
 
 
 def shifted(betas: torch.Tensor, factor: float) -> torch.Tensor:
-    """The chain whose log-SNR is lower by 2 log(factor) at every step: the same noise seen at `factor` times the width.
+    """The chain whose log-SNR is lower by 2 log(factor) at every step: the same noise at `factor` times the width and height.
 
     Source: Hoogeboom et al. 2023, section 3.1. See chapter 1.
     """
