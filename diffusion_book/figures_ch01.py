@@ -186,7 +186,7 @@ def clocks(levels: torch.Tensor, known: torch.Tensor, schedules: dict[str, Sched
     right.plot(levels, known, "--", color=EXACT, lw=1.6)
     for name, at, share in others:
         right.plot(at, share, color="#777777", lw=1.8)
-        right.text(3.5, 0.5, name, color="#555555", fontsize=9.5, ha="right")
+        right.text(8.8, 0.3, name, color="#555555", fontsize=8.5, ha="left")
     right.text(-3.6, 0.62, "the best observer,\non any schedule", fontsize=9.5)
     left.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.12))
     left.set(xlabel="time t = k/K", ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.04))
