@@ -13,7 +13,7 @@ def first_step(x: torch.Tensor, beta: float, eps: torch.Tensor) -> torch.Tensor:
 
 # Exercise 1.2
 def signal_and_noise(betas: torch.Tensor, k: int) -> tuple[float, float]:
-    """(alpha, sigma) after k steps, 0 <= k <= K: equations (1.2) and (1.3). betas is (K,)."""
+    """The factors of x and of eps after k steps, 0 <= k <= K: equations (1.2), (1.3). betas is (K,)."""
     raise NotImplementedError
 
 
@@ -47,7 +47,7 @@ def cosine_alpha_bar(steps: int, offset: float, max_beta: float) -> torch.Tensor
 
 # Exercise 1.7
 def at_another_size(alpha_bar: torch.Tensor, factor: float) -> torch.Tensor:
-    """The alpha_bar, like the given one, that does to a picture `factor` times as wide what the given one does now."""
+    """The alpha_bar, like the given one, that does to pictures `factor` times as wide and as high what this one does now."""
     raise NotImplementedError
 
 

@@ -15,7 +15,7 @@ def first_step(x: torch.Tensor, beta: float, eps: torch.Tensor) -> torch.Tensor:
 
 # Exercise 1.2
 def signal_and_noise(betas: torch.Tensor, k: int) -> tuple[float, float]:
-    """(alpha, sigma) after k steps, 0 <= k <= K: equations (eq-alpha-bar) and (eq-closed-form). betas is (K,)."""
+    """The factors of x and of eps after k steps, 0 <= k <= K: equations (eq-alpha-bar), (eq-closed-form). betas is (K,)."""
     # BEGIN SOLUTION
     alpha_bar = torch.prod(1 - betas[:k]).item()
     return math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
@@ -66,7 +66,7 @@ def cosine_alpha_bar(steps: int, offset: float, max_beta: float) -> torch.Tensor
 
 # Exercise 1.7
 def at_another_size(alpha_bar: torch.Tensor, factor: float) -> torch.Tensor:
-    """The alpha_bar, like the given one, that does to a picture `factor` times as wide what the given one does now."""
+    """The alpha_bar, like the given one, that does to pictures `factor` times as wide and as high what this one does now."""
     # BEGIN SOLUTION
     return alpha_bar / (alpha_bar + factor**2 * (1 - alpha_bar))
     # END SOLUTION
