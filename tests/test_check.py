@@ -89,7 +89,7 @@ def test_every_kind_of_answer_gets_its_own_message_and_none_holds_up_the_rest(he
     own_file().write_text(solutions() + "\n\n" + overrides, encoding="utf-8")
     began = time.monotonic()
     assert run("check", "1", "--limit", "1") == 1
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 240
     printed = capsys.readouterr().out
     blocks = dict(re.findall(r"^. Exercise ([\d.]+), [^\n]*\n((?:    [^\n]*\n)*)", printed, re.MULTILINE))
     assert f"PASS {right}" in blocks[right]

@@ -5,6 +5,7 @@ against those of known wrong formulas. Source code is never looked at, so every 
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -102,10 +103,10 @@ def examine(exercise: Exercise, function: Callable, seed: int = 0) -> Verdict:
             f"check wants the function itself, not what it returned: check({exercise.number!r}, {exercise.function})",
         )
     cases = list(exercise.cases(torch.Generator().manual_seed(seed)))
-    answers, stopped = [], None
+    answers, stopped, end = [], None, time.monotonic() + exercise.limit
     try:
         for case in cases:
-            answers.append(_answer(exercise, case, function))
+            answers.append(_answer(exercise, case, function, max(end - time.monotonic(), 0.01)))
     except Interrupted as reason:
         # wrong values before it say more: whoever indexes one too far is told so, and not only where the index ran out
         cases, stopped = cases[: len(answers)], reason
@@ -128,10 +129,10 @@ def examine(exercise: Exercise, function: Callable, seed: int = 0) -> Verdict:
     return verdict("wrong", f"{numbers}\nRead again: {exercise.read}")
 
 
-def _answer(exercise: Exercise, case: Case, function: Callable):
-    """The function's answer. Raises `Interrupted` for everything that stops an answer from being one."""
+def _answer(exercise: Exercise, case: Case, function: Callable, seconds: float):
+    """The function's answer within so many seconds. Raises `Interrupted` for everything that stops an answer from being one."""
     arguments = case.make()
-    answer = call(function, arguments, exercise.limit, f"{exercise.function}{_signature(exercise)}")
+    answer = call(function, arguments, seconds, f"{exercise.function}{_signature(exercise)}")
     for position, (now, before) in enumerate(zip(arguments, case.make(), strict=True)):
         if isinstance(now, torch.Tensor) and not torch.equal(now.nan_to_num(), before.nan_to_num()):
             raise Interrupted(

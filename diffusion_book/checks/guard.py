@@ -33,7 +33,7 @@ def call(function: Callable, arguments: tuple, limit: float, signature: str):
         except KeyboardInterrupt:
             if not clock.struck:
                 raise
-            raise Interrupted(f"stopped after {limit:g} s: is there a loop that does not end?") from None
+            raise Interrupted(f"stopped after {limit:.3g} s: is there a loop that does not end?") from None
         except Exception as error:
             raise Interrupted(_explain(error, function, signature)) from None
 

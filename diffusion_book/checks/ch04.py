@@ -1,0 +1,679 @@
+"""The exercises of chapter 4, score matching and Langevin."""
+
+import math
+
+import torch
+
+from diffusion_book import divergence, langevin, score_matching
+from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
+from diffusion_book.exact import GaussianMixture
+from diffusion_book.schedules import EDM
+
+
+def _normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> torch.Tensor:
+    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+
+def _case(*values, given: str = "") -> Case:
+    return Case(lambda: tuple(v.clone() if isinstance(v, torch.Tensor) else v for v in values), given)
+
+
+# 4.1
+
+
+def _mixture_cases(generator):
+    for alpha, sigma in ((1.0, 0.5), (0.8, 0.6), (0.3, 0.9)):
+        weights = _uniform(generator, 0.2, 1, 3)
+        yield _case(
+            2 * _normal(generator, 6),
+            weights / weights.sum(),
+            2 * _normal(generator, 3),
+            _uniform(generator, 0.1, 1.5, 3),
+            alpha,
+            sigma,
+            given=f"at alpha = {alpha}, sigma = {sigma}",
+        )
+
+
+def _mixture_truth(x_t, weights, means, variances, alpha, sigma):
+    return GaussianMixture(weights, means[:, None], variances).score(x_t[:, None], alpha, sigma)[:, 0]
+
+
+def _mixture(x_t, weights, m, v, believed=True):
+    """The score of a mixture with these means and variances, at the places x_t."""
+    log_joint = weights.log() - (x_t[:, None] - m) ** 2 / (2 * v) - v.log() / 2
+    r = log_joint.softmax(1) if believed else weights
+    return -(r * (x_t[:, None] - m) / v).sum(1)
+
+
+MIXTURE = Exercise(
+    number="4.1",
+    title="The score of a noised mixture",
+    function="mixture_score",
+    cases=_mixture_cases,
+    truth=_mixture_truth,
+    read="'An arrow instead of a probability' and equation (eq-mixture-score)",
+    mistakes=(
+        Mistake(
+            "score of the clean mixture",
+            lambda x, w, m, v, a, s: _mixture(x, w, m, v),
+            "This is the score of the data before they were noised. The points x_t come from the noised mixture: "
+            "what has the noise done to the means, and to the variances?",
+        ),
+        Mistake(
+            "weights for responsibilities",
+            lambda x, w, m, v, a, s: _mixture(x, w, a * m, a**2 * v + s**2, believed=False),
+            "The arrows of the parts are averaged with the weights w_k. Far from a part its arrow should count for "
+            "next to nothing: the mean is over p(k | x_t), given the place.",
+        ),
+        Mistake(
+            "sign",
+            lambda x, w, m, v, a, s: -_mixture(x, w, a * m, a**2 * v + s**2),
+            "Every arrow has the wrong sign: it points away from the data. Log densities rise towards the means.",
+        ),
+        Mistake(
+            "deviation for variance",
+            lambda x, w, m, v, a, s: _mixture(x, w, a * m, a**2 * v + s),
+            "The noise was added as sigma. Variances of independent summands add, deviations do not.",
+        ),
+        Mistake(
+            "alpha on the means only",
+            lambda x, w, m, v, a, s: _mixture(x, w, a * m, v + s**2),
+            "The means are shrunk by alpha and the variances are not: alpha x has a smaller spread than x.",
+        ),
+        Mistake(
+            "means not shrunk",
+            lambda x, w, m, v, a, s: _mixture(x, w, m, a**2 * v + s**2),
+            "The means stand where they were. Where is the mean of alpha x + sigma eps?",
+        ),
+    ),
+    hints=(
+        "alpha x + sigma eps of one part is Gaussian again. Write down its mean and its variance.",
+        "The responsibilities are a softmax over k of log w_k + log N(x_t; mean_k, variance_k).",
+        "Do not forget -log(variance_k)/2 in the log density: the parts have different widths.",
+    ),
+)
+
+
+# 4.2
+
+
+def _bent(matrix: torch.Tensor):
+    return lambda x: torch.tanh(x @ matrix.T) - x
+
+
+def _linear(matrix: torch.Tensor):
+    return lambda x: -(x @ matrix.T)
+
+
+def _implicit_cases(generator):
+    yield _case(_linear(_normal(generator, 3, 3)), _normal(generator, 5, 3), given="of a linear score")
+    yield _case(_bent(_normal(generator, 3, 3)), _normal(generator, 5, 3), given="of a bent score")
+    yield _case(_bent(_normal(generator, 2, 2)), _normal(generator, 4, 2), given="of a bent score in the plane")
+
+
+def _implicit_truth(score, x):
+    return score_matching.implicit(score, x).detach()
+
+
+def _parts_of(score, x):
+    """(|s|^2, div s, the sum of all entries of the Jacobian), each (B,)."""
+    value, trace = divergence.exact(score, x)
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        (column,) = torch.autograd.grad(score(leaf).sum(), leaf)
+    return value.detach().square().sum(1), trace.detach(), column.sum(1)
+
+
+def _of_parts(combine):
+    return lambda score, x: combine(*_parts_of(score, x))
+
+
+IMPLICIT = Exercise(
+    number="4.2",
+    title="Find the bug: a trace that is none",
+    function="implicit_loss",
+    cases=_implicit_cases,
+    truth=_implicit_truth,
+    read="'How far off are the arrows?' and equation (eq-implicit)",
+    mistakes=(
+        Mistake(
+            "as it was found",
+            _of_parts(lambda square, trace, all_of_it: square / 2 + all_of_it),
+            "The second term is the sum of *all* entries of the Jacobian: the gradient of s_1 + s_2 + ... by x_1, plus "
+            "that by x_2, and so on. Only ds_1/dx_1, ds_2/dx_2, ... belong to the divergence.",
+        ),
+        Mistake(
+            "divergence dropped",
+            _of_parts(lambda square, trace, all_of_it: square / 2),
+            "The divergence is missing. The best score of this loss is zero everywhere.",
+        ),
+        Mistake(
+            "sign of the divergence",
+            _of_parts(lambda square, trace, all_of_it: square / 2 - trace),
+            "The divergence has the wrong sign: the loss would reward arrows that run apart. The minus of the "
+            "integration by parts meets the minus of the cross term.",
+        ),
+        Mistake(
+            "half missing",
+            _of_parts(lambda square, trace, all_of_it: square + trace),
+            "The square has lost its half. On N(0, v) the best strength would be 1/(2v).",
+        ),
+        Mistake(
+            "half on both",
+            _of_parts(lambda square, trace, all_of_it: (square + trace) / 2),
+            "The divergence is halved too. The cross term of (s - m)^2/2 has no half: 2/2 = 1.",
+        ),
+    ),
+    hints=(
+        "Try it on s(x) = A x with a full matrix A: the divergence is the trace of A. What does the code say?",
+        "torch.autograd.grad(value.sum(), x) adds up the rows of the Jacobian. You need entry i of row i.",
+        "A loop over i: the gradient of value[:, i].sum() by x, of which column i is kept "
+        "(retain_graph=True). Or call what the package has.",
+    ),
+)
+
+
+# 4.3
+
+
+def _probe_cases(generator):
+    for D in (3, 5):
+        yield _case(
+            _normal(generator, D, D) + 2 * torch.eye(D, dtype=torch.float64), _uniform(generator, 0, 1, 6, D)
+        )
+
+
+def _probe_truth(A, u):
+    """By the package's own estimator, on the linear field of A."""
+    probe = (u - 0.5) / math.sqrt(1 / 12)
+    return divergence.hutchinson(divergence.fixed(probe))(lambda x: x @ A.T, torch.zeros_like(u))[1].detach()
+
+
+def _estimate(A, v, w=None):
+    return torch.einsum("bi,ij,bj->b", v, A, v if w is None else w)
+
+
+PROBE = Exercise(
+    number="4.3",
+    title="A probe from a cheap source",
+    function="trace_estimate",
+    cases=_probe_cases,
+    truth=_probe_truth,
+    read="'One probe instead of 784 derivatives' and equation (eq-hutchinson)",
+    mistakes=(
+        Mistake(
+            "variance 1/12",
+            lambda A, u: _estimate(A, u - 0.5),
+            "The probe is centred, but its variance is 1/12: on average the answer is a twelfth of the trace.",
+        ),
+        Mistake(
+            "variance 1/3",
+            lambda A, u: _estimate(A, 2 * u - 1),
+            "The probe is uniform on [-1, 1], whose variance is 1/3: on average the answer is a third of the trace. The "
+            "largest value is 1, but it is the mean square that must be.",
+        ),
+        Mistake(
+            "not centred",
+            lambda A, u: _estimate(A, 12**0.5 * u),
+            "The probe has variance 1, but not mean 0, so E[v_i v_j] is not 0 either, and all entries of the matrix get in.",
+        ),
+        Mistake(
+            "scaled by the variance",
+            lambda A, u: _estimate(A, 12 * (u - 0.5)),
+            "The probe is divided by its variance; its standard deviation should become 1.",
+        ),
+        Mistake(
+            "probe on one side only",
+            lambda A, u: _estimate(A, 12**0.5 * (u - 0.5), torch.ones_like(u)),
+            "The entries of v^T A are summed. The probe must stand on both sides: only then do E[v_i v_j] pick the diagonal.",
+        ),
+    ),
+    hints=(
+        "Two conditions: mean 0, and variance 1. What are the mean and the variance of a uniform number on [0, 1)?",
+        "The variance of u is the integral of (u - 1/2)^2 from 0 to 1.",
+        "v^T A v of each row: ((v @ A) * v).sum(1).",
+    ),
+)
+
+
+# 4.4
+
+
+def _matching_cases(generator):
+    for alpha, sigma in ((1.0, 0.3), (0.7, 0.6)):
+        yield _case(
+            _bent(_normal(generator, 3, 3)),
+            _normal(generator, 5, 3),
+            _normal(generator, 5, 3),
+            alpha,
+            sigma,
+            given=f"at alpha = {alpha}, sigma = {sigma}",
+        )
+
+
+def _matching_truth(score, x, eps, alpha, sigma):
+    return score_matching.denoising(score, x, eps, sigma, alpha)
+
+
+def _matching(score, x, eps, a, s, target=None, at=None, factor=0.5):
+    at = a * x + s * eps if at is None else at
+    return factor * (score(at) - (-eps / s if target is None else target)).square().sum(1)
+
+
+MATCHING = Exercise(
+    number="4.4",
+    title="The loss that trains everything",
+    function="noise_matching",
+    cases=_matching_cases,
+    truth=_matching_truth,
+    read="'Denoising is score matching' and equation (eq-denoising)",
+    mistakes=(
+        Mistake(
+            "sign of the target",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, target=e / s),
+            "The target is +eps/sigma: the network would learn to point away from the data. The arrow leads from x_t back to "
+            "alpha x, against the noise.",
+        ),
+        Mistake(
+            "target not divided by sigma",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, target=-e),
+            "The target is -eps. That is the noise (with a minus), not the score: the gradient of "
+            "-|x_t - alpha x|^2/(2 sigma^2) has another size.",
+        ),
+        Mistake(
+            "target divided by the variance",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, target=-e / s**2),
+            "The target is -eps/sigma^2. It is x_t - alpha x = sigma eps that is divided by sigma^2.",
+        ),
+        Mistake(
+            "score asked at the clean picture",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, at=x),
+            "The score is asked at x. It must see the noised x_t only, or there is nothing to guess.",
+        ),
+        Mistake(
+            "half missing",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, factor=1.0),
+            "Every value is twice what it should be: the units are those of |s|^2/2.",
+        ),
+        Mistake(
+            "weighted by the variance",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, factor=s**2 / 2),
+            "This has the weight sigma^2 of equation (eq-ncsn); the bare loss of one level was asked for.",
+        ),
+    ),
+    hints=(
+        "First x_t. Then the arrow from x_t back to alpha x, in the units of a score.",
+        "The gradient of -|x_t - alpha x|^2/(2 sigma^2) by x_t, with x_t - alpha x = sigma eps.",
+    ),
+)
+
+
+# 4.5
+
+
+def _leftover_cases(generator):
+    mixture = GaussianMixture([0.4, 0.6], _normal(generator, 2, 3), [0.3, 0.8])
+    for alpha, sigma in ((1.0, 0.5), (0.6, 0.8)):
+        x_t = alpha * mixture.sample(5, generator) + sigma * _normal(generator, 5, 3)
+        _, div = divergence.exact(lambda x, a=alpha, s=sigma: mixture.score(x, a, s), x_t)
+        yield _case(div.detach(), 3, alpha, sigma, given=f"at alpha = {alpha}, sigma = {sigma}")
+
+
+def _leftover_truth(div, dims, alpha, sigma):
+    """Of Gaussian data with that divergence: its variance l from -dims/(alpha^2 l + sigma^2), then what is left of it."""
+    noised = -dims / div
+    l = (noised - sigma**2) / alpha**2
+    return dims * l * sigma**2 / noised
+
+
+LEFTOVER = Exercise(
+    number="4.5",
+    title="How sure is the guess?",
+    function="leftover",
+    cases=_leftover_cases,
+    truth=_leftover_truth,
+    read="'Tweedie: the arrow knows the picture' and equation (eq-tweedie)",
+    mistakes=(
+        Mistake(
+            "the identity forgotten",
+            lambda div, D, a, s: s**4 / a**2 * div,
+            "Only the divergence is left, and it is negative near the data: a squared error cannot be. The Jacobian of "
+            "x_t itself is the identity, whose trace is D.",
+        ),
+        Mistake(
+            "sign of the divergence",
+            lambda div, D, a, s: s**2 / a**2 * (D - s**2 * div),
+            "The divergence is subtracted. Where the data are sharp the arrows run together, div < 0, and the guess is "
+            "*surer* than the noise alone would allow.",
+        ),
+        Mistake(
+            "alpha forgotten",
+            lambda div, D, a, s: s**2 * (D + s**2 * div),
+            "This is in the units of x_t. The guess is about x, and x_t shows alpha x: that counts twice.",
+        ),
+        Mistake(
+            "alpha once",
+            lambda div, D, a, s: s**2 / a * (D + s**2 * div),
+            "alpha occurs once and must occur twice: once in Tweedie's formula, once because the slope of x_hat is a "
+            "covariance of x with alpha x over sigma^2.",
+        ),
+        Mistake(
+            "the slope, not the variance",
+            lambda div, D, a, s: (D + s**2 * div) / a,
+            "This is the divergence of x_hat: how much the guess moves when x_t moves. The spread of x is in proportion "
+            "to it, but is not yet it: which factor turns the slope of x_hat into a variance?",
+        ),
+        Mistake(
+            "mean over the dimensions",
+            lambda div, D, a, s: s**2 / a**2 * (1 + s**2 * div / D),
+            "This is the mean over the dimensions; the sum of squares was asked for.",
+        ),
+    ),
+    hints=(
+        "x_hat = integral of x p(x) q(x_t | x) dx over p_t. Its derivative by x_t brings down two arrows: one from q, "
+        "one from p_t.",
+        "So the Jacobian of x_hat is Cov[x, grad log q(x_t | x) | x_t] = alpha/sigma^2 Cov[x | x_t].",
+        "Now differentiate Tweedie's formula instead, and take the trace of both.",
+        "Test: for data N(0, l) on a line the divergence is -1/(alpha^2 l + sigma^2), and what is left is "
+        "1/(1/l + alpha^2/sigma^2).",
+    ),
+)
+
+
+# 4.6
+
+
+def _variance_cases(generator):
+    for size, steps in ((0.3, 5), (1.1, 3), (2.5, 12)):
+        s2 = _uniform(generator, 0.8, 2, 1).item()
+        start = _uniform(generator, 3, 6, 1).item()
+        yield _case(start, s2, size, steps, given=f"after {steps} steps of size {size} from {start:.2f}, s^2 = {s2:.2f}")
+
+
+def _variance_truth(start, s2, size, steps):
+    """The package's own step, asked for its two factors, and its recursion."""
+    sigma = 0.5
+    gaussian = GaussianMixture([1.0], [[0.0]], [s2 - sigma**2]).denoiser(EDM(1.0))
+    one, none = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    step = langevin.langevin(size)
+    keep, shake = (step(gaussian, x, sigma, sigma, {}, lambda z=z: z).item() for x, z in ((one, none), (none, one)))
+    variance = start
+    for _ in range(steps):
+        variance = keep**2 * variance + shake**2
+    return variance
+
+
+def _walked(start, s2, size, steps, drift=0.5, shake=1.0, power=2):
+    variance = start
+    for _ in range(steps):
+        variance = (1 - drift * size / s2) ** power * variance + shake * size
+    return variance
+
+
+VARIANCE = Exercise(
+    number="4.6",
+    title="The variance on its way",
+    function="variance_after",
+    cases=_variance_cases,
+    truth=_variance_truth,
+    read="'Langevin: arrows and shaking' and equation (eq-stationary)",
+    mistakes=(
+        Mistake(
+            "forms mixed, too cold",
+            lambda *a: _walked(*a, drift=1.0),
+            "The arrow of one form (h) with the shake of the other (sqrt(h)): these walkers come to rest at half the "
+            "variance. Either h/2 and sqrt(h), or h and sqrt(2h).",
+        ),
+        Mistake(
+            "forms mixed, too hot",
+            lambda *a: _walked(*a, shake=2.0),
+            "The arrow of one form (h/2) with the shake of the other (sqrt(2h)): these walkers come to rest at twice the "
+            "variance. Either h/2 and sqrt(h), or h and sqrt(2h).",
+        ),
+        Mistake(
+            "the other form",
+            lambda *a: _walked(*a, drift=1.0, shake=2.0),
+            "These are steps of h and sqrt(2h): right in themselves, but twice as long as those of equation (eq-langevin).",
+        ),
+        Mistake(
+            "factor not squared",
+            lambda *a: _walked(*a, power=1),
+            "The variance is multiplied by the factor of x. If x shrinks by a factor, its variance shrinks by the square.",
+        ),
+        Mistake(
+            "the end of all walks",
+            lambda start, s2, size, steps: s2 / (1 - size / (4 * s2)),
+            "This is the variance at rest, whatever the start. After a few steps the walkers still remember where they "
+            "came from.",
+        ),
+        Mistake(
+            "no noise",
+            lambda *a: _walked(*a, shake=0.0),
+            "Only the start is left, shrunk; every step also adds its own variance.",
+        ),
+        Mistake(
+            "deviation for variance",
+            lambda *a: _walked(*a) ** 0.5,
+            "This is the standard deviation; the variance was asked for.",
+        ),
+    ),
+    hints=(
+        "One step: V' = r^2 V + h. What is r?",
+        "Measured from the variance at rest, V - V_rest, a step only multiplies.",
+        "V_rest is equation (eq-stationary).",
+    ),
+)
+
+
+# 4.7
+
+
+def _level_score(data: GaussianMixture):
+    return lambda x, sigma: data.score(x, 1.0, float(sigma))
+
+
+def _annealed_cases(generator):
+    for levels, n in ((3, 2), (4, 1)):
+        data = GaussianMixture([0.3, 0.7], _normal(generator, 2, 2), [0.2, 0.4])
+        sigmas = torch.logspace(math.log10(3.0), math.log10(0.4), levels, dtype=torch.float64)
+        x = 3 * _normal(generator, 5, 2)
+        noise = _normal(generator, levels, n, 5, 2)
+        yield _case(_level_score(data), x, sigmas, 0.3, noise, given=f"with {levels} levels of {n} steps")
+
+
+class _AtLevel:
+    """The score as a denoiser under sigma = 3 t, so that the package's steps can walk along it."""
+
+    def __init__(self, score):
+        self.field, self.schedule = score, EDM(3.0)
+
+    def score(self, x, t):
+        return self.field(x, self.schedule(t)[1])
+
+
+def _annealed_truth(score, x, sigmas, size, noise):
+    """The package's Langevin steps, level by level, with the draws handed to them."""
+    denoiser = _AtLevel(score)
+    for sigma, draws in zip(sigmas.tolist(), noise, strict=True):
+        step = langevin.langevin(size * sigma**2)
+        for z in draws:
+            x = step(denoiser, x, sigma / 3, sigma / 3, {}, lambda z=z: z)
+    return x
+
+
+def _annealed(score, x, sigmas, size, noise, scale=lambda sigma, first, last: sigma**2, drift=0.5, shake=1.0, reuse=False):
+    for sigma, draws in zip(sigmas.tolist(), noise, strict=True):
+        h = size * scale(sigma, sigmas[0].item(), sigmas[-1].item())
+        for z in draws:
+            x = x + drift * h * score(x, sigma) + math.sqrt(shake * h) * (draws[0] if reuse else z)
+    return x
+
+
+ANNEALED = Exercise(
+    number="4.7",
+    title="Annealed Langevin",
+    function="annealed",
+    cases=_annealed_cases,
+    truth=_annealed_truth,
+    read="'Islands that do not know of each other' and equation (eq-annealed)",
+    mistakes=(
+        Mistake(
+            "step not scaled",
+            lambda *a: _annealed(*a, scale=lambda sigma, first, last: 1.0),
+            "The step has the same size at every level. What suits a noise of 3 is far too long for a noise of 0.4: "
+            "equation (eq-annealed) has a factor that goes down with the level.",
+        ),
+        Mistake(
+            "scaled by sigma",
+            lambda *a: _annealed(*a, scale=lambda sigma, first, last: sigma),
+            "The step is scaled by sigma. h is in the units of a variance: its root is the length of the shake.",
+        ),
+        Mistake(
+            "scaled upside down",
+            lambda *a: _annealed(*a, scale=lambda sigma, first, last: (first * last / sigma) ** 2 / first**2),
+            "The step grows where the noise goes down. It should be long at the first level and short at the last.",
+        ),
+        Mistake(
+            "scaled to the last level",
+            lambda *a: _annealed(*a, scale=lambda sigma, first, last: (sigma / last) ** 2),
+            "The step is size * (sigma/sigma_L)^2, as the paper writes it: there epsilon is the step of the last level. "
+            "Here h = size * sigma^2.",
+        ),
+        Mistake(
+            "forms mixed, too cold",
+            lambda *a: _annealed(*a, drift=1.0),
+            "The arrow counts with h and the shake with sqrt(h): half of one form and half of the other.",
+        ),
+        Mistake(
+            "forms mixed, too hot",
+            lambda *a: _annealed(*a, shake=2.0),
+            "The arrow counts with h/2 and the shake with sqrt(2h): half of one form and half of the other.",
+        ),
+        Mistake(
+            "one shake a level",
+            lambda *a: _annealed(*a, reuse=True),
+            "All steps of a level are shaken by the same z. Each needs its own.",
+        ),
+    ),
+    hints=(
+        "Two loops: over the levels, and over the steps of a level. noise[i, j] is the z of step j at level i.",
+        "At level i the size is h = size * sigma_i^2; then equation (eq-langevin).",
+    ),
+)
+
+
+# 4.8
+
+
+COOLING_MOVES, COOLING_SHARE = 120, 0.5
+VARIANCES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+def _cooling_cases(generator):
+    yield _case(5.0, 0.05, COOLING_MOVES)
+    yield _case(4.0, 0.1, COOLING_MOVES)
+
+
+def cooling_error(plan: torch.Tensor, first: float, last: float) -> float:
+    """max over l of |log V - log(l + last^2)|, V propagated exactly along the moves."""
+    l = torch.tensor(VARIANCES, dtype=torch.float64)
+    variance = torch.full_like(l, first**2)
+    for sigma, h in plan.double():
+        variance = (1 - h / (2 * (l + sigma**2))) ** 2 * variance + h
+    return (variance / (l + last**2)).log().abs().nan_to_num(math.inf).max().item()
+
+
+def plain_cooling(first: float, last: float, moves: int, size: float = 0.5) -> torch.Tensor:
+    """The geometric row with h = size sigma^2."""
+    sigma = torch.logspace(math.log10(first), math.log10(last), moves, dtype=torch.float64)
+    return torch.stack([sigma, size * sigma**2], 1)
+
+
+def _cooling_share(arguments, answer) -> float:
+    return cooling_error(answer, *arguments[:2]) / cooling_error(plain_cooling(*arguments), *arguments[:2])
+
+
+def _unscaled(arguments, answer) -> bool:
+    return bool((answer[:, 1] - answer[0, 1]).abs().max() < 1e-9 * answer[0, 1].abs())
+
+
+COOLING = Exercise(
+    number="4.8",
+    title="Open: better cooling",
+    function="better_cooling",
+    cases=_cooling_cases,
+    truth=None,
+    read="'Islands that do not know of each other', and equation (eq-stationary) for what a size costs",
+    conditions=(
+        Condition(
+            lambda arguments, answer: (
+                isinstance(answer, torch.Tensor) and answer.ndim == 2 and answer.shape[1] == 2 and bool(answer.isfinite().all())
+            ),
+            lambda arguments, answer: f"a finite tensor ({arguments[2]}, 2) of rows (sigma, h) was expected",
+        ),
+        Condition(
+            lambda arguments, answer: len(answer) == arguments[2],
+            lambda arguments, answer: f"{len(answer)} moves came out, {arguments[2]} were asked for",
+            "number of moves",
+        ),
+        Condition(
+            lambda arguments, answer: bool((answer[:, 0].diff() <= 1e-9).all()),
+            lambda arguments, answer: "sigma must never rise: cooling goes from much noise to little",
+            "sigma that rises",
+        ),
+        Condition(
+            lambda arguments, answer: (
+                answer[0, 0] <= arguments[0] * (1 + 1e-6) and abs(answer[-1, 0].item() / arguments[1] - 1) < 1e-6
+            ),
+            lambda arguments, answer: (
+                f"sigma runs from {answer[0, 0]:.3g} to {answer[-1, 0]:.3g}; it must start at {arguments[0]:g} at most, and "
+                f"end at {arguments[1]:g}"
+            ),
+            "ends moved",
+        ),
+        Condition(
+            lambda arguments, answer: bool((answer[:, 1] > 0).all()),
+            lambda arguments, answer: "every size h must be positive",
+        ),
+        Condition(
+            lambda arguments, answer: not _unscaled(arguments, answer),
+            lambda arguments, answer: (
+                f"h is {answer[0, 1]:.3g} at every level, and the error is {cooling_error(answer, *arguments[:2]):.2g}. A "
+                "move must be short where the noise is small, or the walkers fly off, and long where it is large, or they "
+                "never come home"
+            ),
+            "step not scaled",
+        ),
+        Condition(
+            lambda arguments, answer: (
+                not torch.allclose(answer.double(), plain_cooling(*arguments), rtol=1e-3, atol=0)
+            ),
+            lambda arguments, answer: (
+                "this is the row to beat, not one that beats it. Where does its error come from: from sizes that are too "
+                "large for their level, or from walkers that lag behind the level?"
+            ),
+            "the row to beat",
+        ),
+        Condition(
+            lambda arguments, answer: _cooling_share(arguments, answer) <= COOLING_SHARE,
+            lambda arguments, answer: (
+                f"your error is {cooling_error(answer, *arguments[:2]):.3f}, {_cooling_share(arguments, answer):.2f} times "
+                f"that of the plain row; at most {COOLING_SHARE} of it was asked for"
+            ),
+        ),
+    ),
+    hints=(
+        "Propagate the variance exactly, as the text does, and print the error of each l. Which l is the worst?",
+        "Two faults: the walkers lag behind a falling level, and at rest they are too wide by 1/(1 - h/4). Large h cures "
+        "the first, small h the second. Must h/sigma^2 be the same all the way?",
+        "Come down fast with large h/sigma^2, stay at the last sigma for a good part of the moves, and let h shrink there.",
+    ),
+)
+
+
+EXERCISES = [MIXTURE, IMPLICIT, PROBE, MATCHING, LEFTOVER, VARIANCE, ANNEALED, COOLING]
