@@ -92,7 +92,7 @@ def number_of(path: Path) -> int:
 
 def words(prose: str) -> int:
     """Words that are read: without comments, display equations, and the lines that open or set up a directive."""
-    prose = re.sub(r"^\$\$.*?^\$\$.*?$", "", prose, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^\$\$.*?\$\$[^\n]*$", "", prose, flags=re.MULTILINE | re.DOTALL)
     prose = re.sub(r"\{[\w:]+\}`[^`]*`", "reference", prose)
     prose = re.sub(r"\]\([^)]*\)", "]", prose)  # a link's words, not its address
     lines = [line for line in prose.splitlines() if not re.match(r"\s*(%|```|~~~|:[\w-]+:|\(\S+\)=)", line)]

@@ -180,6 +180,10 @@ def test_three_planted_and_named_are_enough():
     assert (one.exercises, one.planted, one.named, found) == (5, 3, 3, [])
 
 
+def test_words_between_equations_of_one_line_are_read():
+    assert audit.words("one\n\n$$x = 1,$$\n\ntwo three $a$\n\n$$\ny\n$$ (eq-y)\n\nfour\n\n$$z$$\n") == 5
+
+
 @pytest.mark.parametrize(
     "planted, words",
     [
