@@ -69,6 +69,29 @@ def _steps(times, increments):
     return zip(times, times[1:], increments, strict=False)
 
 
+def ito(sde: SDE, phi: Callable[[torch.Tensor], torch.Tensor]) -> SDE:
+    """Ito's rule: dphi(x) = (drift phi' + diffusion^2 phi''/2) dt + diffusion phi' dw, as functions of (x, t).
+
+    `phi` acts on each entry of x by itself and has two derivatives. Source: Ito 1951; Kloeden & Platen 1992, section 3.3.
+    """
+    drift, diffusion = sde
+
+    def derivatives(x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (first,) = torch.autograd.grad(phi(x).sum(), x, create_graph=True)
+            second = x.new_zeros(x.shape)
+            if first.requires_grad:
+                (second,) = torch.autograd.grad(first.sum(), x, materialize_grads=True)
+        return first.detach(), second
+
+    def drift_of_phi(x, t):
+        first, second = derivatives(x)
+        return drift(x, t) * first + diffusion(x, t) ** 2 * second / 2
+
+    return drift_of_phi, lambda x, t: diffusion(x, t) * derivatives(x)[0]
+
+
 def forward(schedule: Schedule) -> SDE:
     """dx = f x dt + g dw with f = alpha'/alpha and g^2 = -sigma^2 dlogsnr/dt, whose x_t is alpha x + sigma eps in law.
 
