@@ -183,9 +183,7 @@ IMPLICIT = Exercise(
 
 def _probe_cases(generator):
     for D in (3, 5):
-        yield _case(
-            _normal(generator, D, D) + 2 * torch.eye(D, dtype=torch.float64), _uniform(generator, 0, 1, 6, D)
-        )
+        yield _case(_normal(generator, D, D) + 2 * torch.eye(D, dtype=torch.float64), _uniform(generator, 0, 1, 6, D))
 
 
 def _probe_truth(A, u):
@@ -392,7 +390,9 @@ def _variance_cases(generator):
     for size, steps in ((0.3, 5), (1.1, 3), (2.5, 12)):
         s2 = _uniform(generator, 0.8, 2, 1).item()
         start = _uniform(generator, 3, 6, 1).item()
-        yield _case(start, s2, size, steps, given=f"after {steps} steps of size {size} from {start:.2f}, s^2 = {s2:.2f}")
+        yield _case(
+            start, s2, size, steps, given=f"after {steps} steps of size {size} from {start:.2f}, s^2 = {s2:.2f}"
+        )
 
 
 def _variance_truth(start, s2, size, steps):
@@ -506,7 +506,9 @@ def _annealed_truth(score, x, sigmas, size, noise):
     return x
 
 
-def _annealed(score, x, sigmas, size, noise, scale=lambda sigma, first, last: sigma**2, drift=0.5, shake=1.0, reuse=False):
+def _annealed(
+    score, x, sigmas, size, noise, scale=lambda sigma, first, last: sigma**2, drift=0.5, shake=1.0, reuse=False
+):
     for sigma, draws in zip(sigmas.tolist(), noise, strict=True):
         h = size * scale(sigma, sigmas[0].item(), sigmas[-1].item())
         for z in draws:
@@ -535,7 +537,7 @@ ANNEALED = Exercise(
         ),
         Mistake(
             "scaled upside down",
-            lambda *a: _annealed(*a, scale=lambda sigma, first, last: (first * last / sigma) ** 2 / first**2),
+            lambda *a: _annealed(*a, scale=lambda sigma, first, last: (last / sigma) ** 2),
             "The step grows where the noise goes down. It should be long at the first level and short at the last.",
         ),
         Mistake(
@@ -612,7 +614,10 @@ COOLING = Exercise(
     conditions=(
         Condition(
             lambda arguments, answer: (
-                isinstance(answer, torch.Tensor) and answer.ndim == 2 and answer.shape[1] == 2 and bool(answer.isfinite().all())
+                isinstance(answer, torch.Tensor)
+                and answer.ndim == 2
+                and answer.shape[1] == 2
+                and bool(answer.isfinite().all())
             ),
             lambda arguments, answer: f"a finite tensor ({arguments[2]}, 2) of rows (sigma, h) was expected",
         ),
@@ -650,9 +655,7 @@ COOLING = Exercise(
             "step not scaled",
         ),
         Condition(
-            lambda arguments, answer: (
-                not torch.allclose(answer.double(), plain_cooling(*arguments), rtol=1e-3, atol=0)
-            ),
+            lambda arguments, answer: not torch.allclose(answer.double(), plain_cooling(*arguments), rtol=1e-3, atol=0),
             lambda arguments, answer: (
                 "this is the row to beat, not one that beats it. Where does its error come from: from sizes that are too "
                 "large for their level, or from walkers that lag behind the level?"
@@ -671,7 +674,8 @@ COOLING = Exercise(
         "Propagate the variance exactly, as the text does, and print the error of each l. Which l is the worst?",
         "Two faults: the walkers lag behind a falling level, and at rest they are too wide by 1/(1 - h/4). Large h cures "
         "the first, small h the second. Must h/sigma^2 be the same all the way?",
-        "Come down fast with large h/sigma^2, stay at the last sigma for a good part of the moves, and let h shrink there.",
+        "Data of variance 1 at most: do the levels far above 1 do anything that one long move could not?",
+        "Keep some moves for the last sigma, and let h shrink there: who is no longer behind can afford small steps.",
     ),
 )
 
