@@ -159,6 +159,23 @@ def reconstruction_term(
     return -discretized_log_likelihood(x, x_hat, (log_variance / 2).exp()).flatten(1).sum(1)
 
 
+def gaussian_reconstruction(
+    denoiser: PosteriorMean, x: torch.Tensor, t: Time, eps: torch.Tensor, variance: Time | None = None
+) -> torch.Tensor:
+    """-log N(x; x_hat, variance I) at x_t = alpha x + sigma eps, (B,): the last term for values that are dequantized.
+
+    By default the variance is sigma^2/alpha^2, what one noisy look leaves of a value nothing else is known of; then the
+    term is D log(2 pi sigma^2/alpha^2)/2 + |eps - eps_hat|^2/2. It is a density, whose unit `bits_per_dim` takes into
+    account by `scaling_offset`. Raises BookError at sigma = 0 unless a variance is given. See chapter 6.
+    """
+    alpha, sigma = denoiser.schedule(t)
+    variance = _like((sigma / alpha) ** 2 if variance is None else variance, x)
+    if not bool((variance > 0).all()):
+        raise BookError(f"the decoder's variance must be positive, but its least is {variance.min():g}")
+    x_hat = denoiser(_noised(denoiser, x, t, eps), t)
+    return ((x - x_hat).square() / variance + (2 * math.pi * variance).log()).flatten(1).sum(1) / 2
+
+
 # Their sum
 
 

@@ -14,6 +14,8 @@ from diffusion_book.denoiser import PosteriorMean
 from diffusion_book.divergence import Divergence, exact
 from diffusion_book.elbo import bits_per_dim, scaling_offset
 from diffusion_book.errors import BookError
+from diffusion_book.exact import GaussianMixture
+from diffusion_book.schedules.base import Schedule
 
 FIXED = ("euler", "midpoint", "heun2", "rk4")
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun", "fehlberg2")
@@ -73,6 +75,54 @@ def decode(denoiser: PosteriorMean, x: torch.Tensor, times=None, **options) -> t
     """The way back: from x at the last time to the first. Source: Song et al. 2021, section 4.3 and appendix D."""
     times = span(denoiser) if times is None else sorted(float(t) for t in times)
     return solve_ode(lambda t, x: denoiser.velocity(x, t), x, times[::-1], **options)[0]
+
+
+def slerp(a: torch.Tensor, b: torch.Tensor, w: float) -> torch.Tensor:
+    """[sin((1 - w) angle) a + sin(w angle) b]/sin(angle), row by row: from a (w = 0) to b (w = 1) around the origin.
+
+    angle is that between the rows a and b, (B, ...). For rows of one length the result has it too. Raises BookError
+    where two rows point the same or opposite ways, so that no arc or no single one leads across. Source: Shoemake 1985.
+    """
+    rows_a, rows_b = a.flatten(1), b.flatten(1)
+    cosine = (rows_a * rows_b).sum(1) / (rows_a.norm(dim=1) * rows_b.norm(dim=1))
+    angle = torch.acos(cosine.clamp(-1, 1))
+    if not bool((torch.sin(angle) > 1e-6).all()):
+        raise BookError("two rows point the same way, or opposite ways: there is no single arc between them")
+    left, right = torch.sin((1 - w) * angle) / torch.sin(angle), torch.sin(w * angle) / torch.sin(angle)
+    return (left[:, None] * rows_a + right[:, None] * rows_b).view_as(a)
+
+
+def gaussian_flow(
+    gaussian: GaussianMixture, schedule: Schedule, x: torch.Tensor, t: float, s: float
+) -> tuple[torch.Tensor, float]:
+    """(x_s, log det of the map) of the probability-flow ODE from t to s, either way, for data N(m, S), without a solver.
+
+    x_s = alpha_s m + U (d_s/d_t)^1/2 U^T (x_t - alpha_t m), d = alpha^2 l + sigma^2, and S = U diag(l) U^T; the log det
+    is sum_i log(d_s/d_t)/2. x is (B, D). Raises BookError for a mixture of more than one Gaussian.
+    """
+    if len(gaussian) != 1:
+        raise BookError(f"the flow is known in closed form for one Gaussian, but this mixture has {len(gaussian)}")
+    l, U = torch.linalg.eigh(gaussian.covariance)
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+    ratio = (alpha_s**2 * l + sigma_s**2) / (alpha_t**2 * l + sigma_t**2)
+    moved = (x.to(l) - alpha_t * gaussian.mean) @ U * ratio.sqrt() @ U.T
+    return (alpha_s * gaussian.mean + moved).to(x), (ratio.log().sum() / 2).item()
+
+
+@torch.no_grad()
+def continuity(
+    field: Callable[[torch.Tensor], torch.Tensor], log_prob: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
+) -> torch.Tensor:
+    """d log p_t(x)/dt at a point that stands still, (B,), if p_t flows along `field`: -div v - v . grad log p_t.
+
+    The continuity equation dp/dt = -div(v p), divided by p. `log_prob` is log p_t, x (B, D). Compare
+    `sde.fokker_planck`, the same change for the SDE.
+    """
+    with torch.enable_grad():
+        y = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(log_prob(y).sum(), y)
+    velocity, divergence = exact(field, x)
+    return -divergence - (velocity * gradient).flatten(1).sum(1)
 
 
 def span(denoiser: PosteriorMean) -> list[float]:

@@ -81,6 +81,7 @@ def test_a_field_that_explodes_is_reported_and_not_returned_as_nan():
 # Densities
 
 
+@pytest.mark.equation("eq-instantaneous")
 @schedules
 def test_log_density_from_the_oracles_own_prior_is_the_mixtures(schedule):
     first, last = schedule.first_t, schedule.last_t
@@ -117,6 +118,7 @@ def test_round_trip(schedule):
     assert (code - x).abs().max() > 0.1 * sigma
 
 
+@pytest.mark.equation("eq-gaussian-flow")
 def test_the_flow_of_a_gaussian_is_the_one_that_is_known():
     """x_t = m_t + sqrt(V_t/V_s) (x_s - m_s)."""
     schedule, gaussian = VP(), GaussianMixture([1.0], [[0.7]], [0.3])
@@ -129,6 +131,7 @@ def test_the_flow_of_a_gaussian_is_the_one_that_is_known():
     close(result.volume, [math.log(V_1 / V_0) / 2] * 6, 1e-7)
 
 
+@pytest.mark.equation("eq-flow-trace")
 def test_hutchinsons_log_density_is_unbiased_and_a_wrong_probe_is_not():
     schedule, n = VP(), 1000
     x = noised(schedule, 0.05, 1).expand(n, 2).clone()
@@ -146,6 +149,7 @@ def test_hutchinsons_log_density_is_unbiased_and_a_wrong_probe_is_not():
 # Units
 
 
+@pytest.mark.equation("eq-flow-bits")
 def test_bits_per_dim_of_a_gaussian_whose_likelihood_is_known():
     """8-bit values u with (u + U)/128 - 1 ~ N(m, v): -log2 p(u + U) = -log2 p(x) + 7."""
     schedule, m, v, D = VP(), -0.2, 0.05, 4

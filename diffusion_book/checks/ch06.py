@@ -107,7 +107,7 @@ def _flow(x, m, l, a_t, s_t, a_s, s_s, power=0.5, centre=None, noise=1.0, log=0.
 FLOW = Exercise(
     number="6.2",
     title="The flow of a Gaussian",
-    function="gaussian_flow",
+    function="flow_of_gaussian",
     cases=_flow_cases,
     truth=_flow_truth,
     read="'A flow that can be written down' and equation (eq-gaussian-flow)",
@@ -217,9 +217,7 @@ BETWEEN = Exercise(
         ),
         Mistake(
             "not divided by the sine",
-            lambda a, b, w: (
-                _between_truth(a, b, w) * torch.sin(torch.acos(torch.cosine_similarity(a, b)))[:, None]
-            ),
+            lambda a, b, w: _between_truth(a, b, w) * torch.sin(torch.acos(torch.cosine_similarity(a, b)))[:, None],
             "At w = 0 yours is a times the sine of the angle, not a.",
         ),
     ),
@@ -269,8 +267,8 @@ def _euler(velocity, divergence, log_prior, x, times, sign=1.0, late=False, prio
 
 DENSITY = Exercise(
     number="6.4",
-    title="Find the bug: a likelihood that is too good",
-    function="log_density",
+    title="Find the bug: a likelihood that runs backwards",
+    function="euler_log_density",
     cases=_density_cases,
     truth=_density_truth,
     read="'What happens to a small volume' and equation (eq-instantaneous)",
@@ -313,210 +311,6 @@ DENSITY = Exercise(
 
 
 # 6.5
-
-
-def _trace_cases(generator):
-    for kind in ("signs", "Gaussian"):
-        A = _normal(generator, 5, 5) + torch.eye(5, dtype=torch.float64)
-        v = _normal(generator, 6, 5)
-        v = torch.where(v > 0, 1.0, -1.0).double() if kind == "signs" else v
-
-        def field(x, A=A):
-            return torch.tanh(x @ A.T)
-
-        yield _case(field, _normal(generator, 6, 5), v, given=f"with probes that are {kind}")
-
-
-def _trace_truth(field, x, v):
-    """Forwards: the directional derivative of the field along v, times v."""
-    return (torch.func.jvp(field, (x,), (v,))[1] * v).sum(1)
-
-
-def _product(field, x, left, right):
-    return (torch.func.jvp(field, (x,), (right,))[1] * left).sum(1)
-
-
-TRACE = Exercise(
-    number="6.5",
-    title="A trace for one backward pass",
-    function="trace_estimate",
-    cases=_trace_cases,
-    truth=_trace_truth,
-    read="'A trace you can afford' and equation (eq-hutchinson)",
-    mistakes=(
-        Mistake(
-            "probe used once",
-            lambda field, x, v: _product(field, x, v, torch.ones_like(v)),
-            "The probe stands on one side only: J^T v was summed without v. Its mean over probes is zero, not the trace.",
-        ),
-        Mistake(
-            "no probe",
-            lambda field, x, v: _product(field, x, torch.ones_like(v), torch.ones_like(v)),
-            "This is the sum of all entries of J, those off the diagonal included. Random signs make these cancel.",
-        ),
-        Mistake(
-            "mean over the entries",
-            lambda field, x, v: _product(field, x, v, v) / x.shape[1],
-            "The mean over the D entries was taken; the trace is their sum.",
-        ),
-        Mistake(
-            "probe of length one",
-            lambda field, x, v: _product(field, x, v, v) / v.square().sum(1),
-            "The probes were scaled to length one. A probe must have E[v v^T] = I, hence a length around the root of D.",
-        ),
-        Mistake(
-            "one number for all rows",
-            lambda field, x, v: _product(field, x, v, v).sum().expand(len(x)),
-            "All rows were added up. Each row has its own trace.",
-        ),
-    ),
-    hints=(
-        "torch.autograd.grad(outputs, inputs, grad_outputs) gives J^T times grad_outputs, row by row.",
-        "The inputs must ask for a gradient before the field is called: x.detach().requires_grad_().",
-    ),
-)
-
-
-# 6.6
-
-
-def _bits_cases(generator):
-    data = GaussianMixture([0.5, 0.5], _uniform(generator, -0.9, 0.9, 2, 12), [0.02, 0.3])
-    u = torch.randint(0, 256, (5, 12), generator=generator).double()
-    yield _case(data.log_prob, u, _uniform(generator, 0, 1, 5, 12))
-
-
-def _bits_truth(log_p, u, r):
-    return elbo.bits_per_dim(-log_p((u + r) / 128 - 1), u.shape[1], elbo.scaling_offset(128.0))
-
-
-def _bits(log_p, u, r, scale=128.0, offset=7.0, log2=True):
-    return -log_p((u + r) / scale - 1) / (u.shape[1] * (math.log(2) if log2 else 1)) + offset
-
-
-BITS = Exercise(
-    number="6.6",
-    title="The number at the end",
-    function="bits",
-    cases=_bits_cases,
-    truth=_bits_truth,
-    read="'Bits of a real picture' and equation (eq-flow-bits)",
-    mistakes=(
-        Mistake(
-            "dequantization missing",
-            lambda log_p, u, r: _bits(log_p, u, 0 * r),
-            "The levels were scored without r. A density on 256 values can be as high as you like: spread each level over "
-            "its bin.",
-        ),
-        Mistake(
-            "offset missing",
-            lambda log_p, u, r: _bits(log_p, u, r, offset=0.0),
-            "This is the density of x, a number between -1 and 1. Bits are asked for the levels, whose density is 128 "
-            "times lower in every dimension.",
-        ),
-        Mistake(
-            "offset with the wrong sign",
-            lambda log_p, u, r: _bits(log_p, u, r, offset=-7.0),
-            "The offset has the wrong sign: squeezing 256 levels into a length of 2 made the density higher, and undoing "
-            "that costs bits.",
-        ),
-        Mistake(
-            "offset of the other scaling",
-            lambda log_p, u, r: _bits(log_p, u, r, offset=math.log2(127.5)),
-            "log2(127.5) belongs to x = u/127.5 - 1. Dequantized levels fill 256 bins, and x = (u + r)/128 - 1.",
-        ),
-        Mistake(
-            "the other scaling",
-            lambda log_p, u, r: _bits(log_p, u, r, scale=127.5, offset=math.log2(127.5)),
-            "With r added, u + r runs up to 256: divide by 128, or white lies beyond 1, where no training picture was.",
-        ),
-        Mistake(
-            "log 2 missing",
-            lambda log_p, u, r: _bits(log_p, u, r, log2=False),
-            "The first term is still in nats: a bit is log 2 = 0.693 nats.",
-        ),
-    ),
-    hints=(
-        "Which x belongs to the level u with r added? 256 bins must fill the interval from -1 to 1.",
-        "A model that is uniform on that interval must cost 8 bits: its log density is -D log 2.",
-    ),
-)
-
-
-# 6.7
-
-
-def _price_cases(generator):
-    yield _case(
-        torch.tensor([1.3], dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64), given="with one piece, a = 1.3"
-    )
-    for pieces in (2, 3):
-        a, B = 1 + 0.4 * _normal(generator, pieces), _uniform(generator, 0.3, 2, pieces)
-        yield _case(a, B, given=f"with {pieces} pieces")
-
-
-def _price_truth(a, B):
-    """Each stretch in many small steps: of the ODE's variance, and of the price along the path."""
-    variance, price, n = 1.0, 0.0, 100_000
-    for slope, length in zip(a.tolist(), B.tolist(), strict=True):
-        h = (slope - 1) * length / n  # from noise to data the ODE is dx = -(a - 1) x dB/2
-        variance *= ((1 - h / 4) / (1 + h / 4)) ** (2 * n)
-        step = length / n  # two steps of the SDE whose means differ by step (a - 1) x, with E x^2 = 1
-        price += n * elbo.gaussian_kl(0.0, step, step * (slope - 1), step).item()
-    return elbo.gaussian_kl(0.0, 1.0, 0.0, variance).item(), price
-
-
-def _prices(a, B, power=-1.0, half=0.5, square_last=False):
-    variance = math.exp(power * ((a - 1) * B).sum().item())
-    bound = half * ((a - 1) ** 2 * B).sum().item()
-    if square_last:
-        bound = half * ((a - 1) * B).sum().item() ** 2 / B.sum().item()
-    return elbo.gaussian_kl(0.0, 1.0, 0.0, variance).item(), bound
-
-
-PRICES = Exercise(
-    number="6.7",
-    title="Two prices of one wrong score",
-    function="two_prices",
-    cases=_price_cases,
-    truth=_price_truth,
-    read="'Which is smaller?', where the counterexample is worked out",
-    mistakes=(
-        Mistake(
-            "variance upside down",
-            lambda a, B: _prices(a, B, power=1.0),
-            "The first value belongs to one over the right variance. Either the flow was followed in the wrong direction "
-            "(for a > 1 the score pulls too hard towards the centre, and the samples lie too close together), or the KL "
-            "was taken the other way round (a likelihood is paid by the data: the mean is taken under them).",
-        ),
-        Mistake(
-            "deviation for variance",
-            lambda a, B: _prices(a, B, power=-0.5),
-            "The first value belongs to a variance that is the root of the right one: x is multiplied by the exponential, "
-            "and its variance by the square of that.",
-        ),
-        Mistake(
-            "half missing in the bound",
-            lambda a, B: _prices(a, B, half=1.0),
-            "The bound's excess is twice what it should be: a Gaussian step with the wrong mean costs half the square of "
-            "the miss over the variance.",
-        ),
-        Mistake(
-            "mean before the square",
-            lambda a, B: _prices(a, B, square_last=True),
-            "In the bound, errors of opposite sign have cancelled. Each time pays for the square of its own error.",
-        ),
-    ),
-    hints=(
-        "With f = -beta/2, g^2 = beta and score -a x the ODE is dx/dt = beta (a - 1) x/2. Follow it from t = 1, where "
-        "x is N(0, 1), to t = 0.",
-        "Equation (eq-gaussian-kl) of chapter 2 gives the KL of two Gaussians of mean zero.",
-        "The bound pays g^2/2 |score error|^2 at each time, in the mean over x_t, whose variance is 1 at all times.",
-    ),
-)
-
-
-# 6.8
 
 
 STEPS, SHARE = 20, 0.3
@@ -563,7 +357,7 @@ def _alike(answer, times) -> bool:
 
 
 TIMES = Exercise(
-    number="6.8",
+    number="6.5",
     title="Open: twenty steps well placed",
     function="better_times",
     cases=_times_cases,
@@ -586,7 +380,9 @@ TIMES = Exercise(
         ),
         Condition(
             lambda arguments, answer: bool((answer.diff() > 0).all()),
-            lambda arguments, answer: "the times must rise, from first (data) to last (noise), each above the one before",
+            lambda arguments, answer: (
+                "the times must rise, from first (data) to last (noise), each above the one before"
+            ),
             "times that do not rise",
         ),
         Condition(
@@ -633,4 +429,210 @@ TIMES = Exercise(
 )
 
 
-EXERCISES = (VELOCITY, FLOW, BETWEEN, DENSITY, TRACE, BITS, PRICES, TIMES)
+# 6.6
+
+
+def _trace_cases(generator):
+    for kind in ("signs", "Gaussian"):
+        A = _normal(generator, 5, 5) + torch.eye(5, dtype=torch.float64)
+        v = _normal(generator, 6, 5)
+        v = torch.where(v > 0, 1.0, -1.0).double() if kind == "signs" else v
+
+        def field(x, A=A):
+            return torch.tanh(x @ A.T)
+
+        yield _case(field, _normal(generator, 6, 5), v, given=f"with probes that are {kind}")
+
+
+def _trace_truth(field, x, v):
+    """Forwards: the directional derivative of the field along v, times v."""
+    return (torch.func.jvp(field, (x,), (v,))[1] * v).sum(1)
+
+
+def _product(field, x, left, right):
+    return (torch.func.jvp(field, (x,), (right,))[1] * left).sum(1)
+
+
+TRACE = Exercise(
+    number="6.6",
+    title="A trace for one backward pass",
+    function="trace_estimate",
+    cases=_trace_cases,
+    truth=_trace_truth,
+    read="'A trace you can afford' and equation (eq-flow-trace)",
+    mistakes=(
+        Mistake(
+            "probe used once",
+            lambda field, x, v: _product(field, x, v, torch.ones_like(v)),
+            "The probe stands on one side only: J^T v was summed without v. Its mean over probes is zero, not the trace.",
+        ),
+        Mistake(
+            "no probe",
+            lambda field, x, v: _product(field, x, torch.ones_like(v), torch.ones_like(v)),
+            "This is the sum of all entries of J, those off the diagonal included. Random signs make these cancel.",
+        ),
+        Mistake(
+            "mean over the entries",
+            lambda field, x, v: _product(field, x, v, v) / x.shape[1],
+            "The mean over the D entries was taken; the trace is their sum.",
+        ),
+        Mistake(
+            "probe of length one",
+            lambda field, x, v: _product(field, x, v, v) / v.square().sum(1),
+            "The probes were scaled to length one. A probe must have E[v v^T] = I, hence a length around the root of D.",
+        ),
+        Mistake(
+            "one number for all rows",
+            lambda field, x, v: _product(field, x, v, v).sum().expand(len(x)),
+            "All rows were added up. Each row has its own trace.",
+        ),
+    ),
+    hints=(
+        "torch.autograd.grad(outputs, inputs, grad_outputs) gives J^T times grad_outputs, row by row.",
+        "The inputs must ask for a gradient before the field is called: x.detach().requires_grad_().",
+    ),
+)
+
+
+# 6.7
+
+
+def _bits_cases(generator):
+    data = GaussianMixture([0.5, 0.5], _uniform(generator, -0.9, 0.9, 2, 12), [0.02, 0.3])
+    u = torch.randint(0, 256, (5, 12), generator=generator).double()
+    yield _case(data.log_prob, u, _uniform(generator, 0, 1, 5, 12))
+
+
+def _bits_truth(log_p, u, r):
+    return elbo.bits_per_dim(-log_p((u + r) / 128 - 1), u.shape[1], elbo.scaling_offset(128.0))
+
+
+def _bits(log_p, u, r, scale=128.0, offset=7.0, log2=True):
+    return -log_p((u + r) / scale - 1) / (u.shape[1] * (math.log(2) if log2 else 1)) + offset
+
+
+BITS = Exercise(
+    number="6.7",
+    title="The number at the end",
+    function="bits_of_levels",
+    cases=_bits_cases,
+    truth=_bits_truth,
+    read="'Nothing is off by a constant' and equation (eq-flow-bits)",
+    mistakes=(
+        Mistake(
+            "dequantization missing",
+            lambda log_p, u, r: _bits(log_p, u, 0 * r),
+            "The levels were scored without r. A density on 256 values can be as high as you like: spread each level over "
+            "its bin.",
+        ),
+        Mistake(
+            "offset missing",
+            lambda log_p, u, r: _bits(log_p, u, r, offset=0.0),
+            "This is the density of x, a number between -1 and 1. Bits are asked for the levels, whose density is 128 "
+            "times lower in every dimension.",
+        ),
+        Mistake(
+            "offset with the wrong sign",
+            lambda log_p, u, r: _bits(log_p, u, r, offset=-7.0),
+            "The offset has the wrong sign: squeezing 256 levels into a length of 2 made the density higher, and undoing "
+            "that costs bits.",
+        ),
+        Mistake(
+            "offset of the other scaling",
+            lambda log_p, u, r: _bits(log_p, u, r, offset=math.log2(127.5)),
+            "log2(127.5) belongs to x = u/127.5 - 1. Dequantized levels fill 256 bins, and x = (u + r)/128 - 1.",
+        ),
+        Mistake(
+            "the other scaling",
+            lambda log_p, u, r: _bits(log_p, u, r, scale=127.5, offset=math.log2(127.5)),
+            "With r added, u + r runs up to 256: divide by 128, or white lies beyond 1, where no training picture was.",
+        ),
+        Mistake(
+            "log 2 missing",
+            lambda log_p, u, r: _bits(log_p, u, r, log2=False),
+            "The first term is still in nats: a bit is log 2 = 0.693 nats.",
+        ),
+    ),
+    hints=(
+        "Which x belongs to the level u with r added? 256 bins must fill the interval from -1 to 1.",
+        "A model that is uniform on that interval must cost 8 bits: its log density is -D log 2.",
+    ),
+)
+
+
+# 6.8
+
+
+def _price_cases(generator):
+    yield _case(
+        torch.tensor([1.3], dtype=torch.float64),
+        torch.tensor([2.0], dtype=torch.float64),
+        given="with one piece, a = 1.3",
+    )
+    for pieces in (2, 3):
+        a, B = 1 + 0.4 * _normal(generator, pieces), _uniform(generator, 0.3, 2, pieces)
+        yield _case(a, B, given=f"with {pieces} pieces")
+
+
+def _price_truth(a, B):
+    """Each stretch in many small steps: of the ODE's variance, and of the price along the path."""
+    variance, price, n = 1.0, 0.0, 100_000
+    for slope, length in zip(a.tolist(), B.tolist(), strict=True):
+        h = (slope - 1) * length / n  # from noise to data the ODE is dx = -(a - 1) x dB/2
+        variance *= ((1 - h / 4) / (1 + h / 4)) ** (2 * n)
+        step = length / n  # two steps of the SDE whose means differ by step (a - 1) x, with E x^2 = 1
+        price += n * elbo.gaussian_kl(0.0, step, step * (slope - 1), step).item()
+    return elbo.gaussian_kl(0.0, 1.0, 0.0, variance).item(), price
+
+
+def _prices(a, B, power=-1.0, half=0.5, square_last=False):
+    variance = math.exp(power * ((a - 1) * B).sum().item())
+    bound = half * ((a - 1) ** 2 * B).sum().item()
+    if square_last:
+        bound = half * ((a - 1) * B).sum().item() ** 2 / B.sum().item()
+    return elbo.gaussian_kl(0.0, 1.0, 0.0, variance).item(), bound
+
+
+PRICES = Exercise(
+    number="6.8",
+    title="Two prices of one wrong score",
+    function="two_prices",
+    cases=_price_cases,
+    truth=_price_truth,
+    read="'Which is smaller?', where the counterexample is worked out",
+    mistakes=(
+        Mistake(
+            "variance upside down",
+            lambda a, B: _prices(a, B, power=1.0),
+            "The first value belongs to one over the right variance. Either the flow was followed in the wrong direction "
+            "(for a > 1 the score pulls too hard towards the centre, and the samples lie too close together), or the KL "
+            "was taken the other way round (a likelihood is paid by the data: the mean is taken under them).",
+        ),
+        Mistake(
+            "deviation for variance",
+            lambda a, B: _prices(a, B, power=-0.5),
+            "The first value belongs to a variance that is the root of the right one: x is multiplied by the exponential, "
+            "and its variance by the square of that.",
+        ),
+        Mistake(
+            "half missing in the bound",
+            lambda a, B: _prices(a, B, half=1.0),
+            "The bound's excess is twice what it should be: a Gaussian step with the wrong mean costs half the square of "
+            "the miss over the variance.",
+        ),
+        Mistake(
+            "mean before the square",
+            lambda a, B: _prices(a, B, square_last=True),
+            "In the bound, errors of opposite sign have cancelled. Each time pays for the square of its own error.",
+        ),
+    ),
+    hints=(
+        "With f = -beta/2, g^2 = beta and score -a x the ODE is dx/dt = beta (a - 1) x/2. Follow it from t = 1, where "
+        "x is N(0, 1), to t = 0.",
+        "Equation (eq-gaussian-kl) of chapter 2 gives the KL of two Gaussians of mean zero.",
+        "The bound pays g^2/2 |score error|^2 at each time, in the mean over x_t, whose variance is 1 at all times.",
+    ),
+)
+
+
+EXERCISES = (VELOCITY, FLOW, BETWEEN, DENSITY, TIMES, TRACE, BITS, PRICES)

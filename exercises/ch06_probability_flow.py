@@ -1,0 +1,62 @@
+"""Exercises of chapter 6: write each body, then ask `diffusion-book check 6`."""
+
+import math
+from itertools import pairwise
+
+import torch
+
+
+# Exercise 6.1
+def flow_velocity(x: torch.Tensor, score: torch.Tensor, f: float, g: float) -> torch.Tensor:
+    """dx/dt of the probability-flow ODE, like x, from the score there and the SDE's f and g: equation (6.2)."""
+    raise NotImplementedError
+
+
+# Exercise 6.2
+def flow_of_gaussian(
+    x: torch.Tensor, m: torch.Tensor, l: torch.Tensor, alpha_t: float, sigma_t: float, alpha_s: float, sigma_s: float
+) -> tuple[torch.Tensor, float]:
+    """(x_s, log det of the map) for x (B, D) at time t and data N(m, diag(l)), m and l (D,): equation (6.3)."""
+    raise NotImplementedError
+
+
+# Exercise 6.3
+def between(a: torch.Tensor, b: torch.Tensor, w: float) -> torch.Tensor:
+    """The code at the share w of the way from a to b along the arc, row by row, (B, D): equation (6.4)."""
+    raise NotImplementedError
+
+
+# Exercise 6.4
+def euler_log_density(velocity, divergence, log_prior, x: torch.Tensor, times) -> torch.Tensor:
+    """log p of the rows of x at times[0], (B,), by Euler steps to times[-1]: equation (6.5)."""
+    volume = torch.zeros_like(x[:, 0])
+    # as it was found, the loop is
+    #     for t, s in pairwise(times):
+    #         x = x + (s - t) * velocity(x, t)
+    #         volume = volume - (s - t) * divergence(x, t)
+    raise NotImplementedError
+    return log_prior(x) + volume
+
+
+# Exercise 6.5
+def better_times(first: float, last: float, steps: int) -> torch.Tensor:
+    """(steps + 1,) times that rise from first to last, for few Heun steps of the log-density under VP."""
+    raise NotImplementedError
+
+
+# Exercise 6.6
+def trace_estimate(field, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """v^T J v of each row, (B,), J the Jacobian of field (B, D) -> (B, D) at x: one probe of equation (6.6)."""
+    raise NotImplementedError
+
+
+# Exercise 6.7
+def bits_of_levels(log_p, u: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+    """Bits per dimension, (B,), of levels u (B, D), 0 to 255, with r uniform in [0, 1): equation (6.7)."""
+    raise NotImplementedError
+
+
+# Exercise 6.8
+def two_prices(a: torch.Tensor, B: torch.Tensor) -> tuple[float, float]:
+    """(KL of the data from the ODE's model, excess of the bound) in nats: score -a_i x over beta-time B_i, a and B (K,)."""
+    raise NotImplementedError
