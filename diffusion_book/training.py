@@ -4,6 +4,7 @@ Every random thing of a step (which images, which times, which noise, which labe
 of the seed and the number of images seen, so a run that was stopped goes on as if it never had been. See chapter 3.
 """
 
+import copy
 import json
 import math
 import time
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch.optim.swa_utils import AveragedModel
 
 from diffusion_book import checkpoints
 from diffusion_book.data.images import to_unit
@@ -78,8 +78,9 @@ class Run:
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             self.net.to(memory_format=torch.channels_last)
-        self.average = AveragedModel(self.net, multi_avg_fn=self._average)
-        self.denoiser = Denoiser(self.average.module.eval(), recipe.schedule, recipe.prediction, recipe.sigma_data)
+        self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
+        self.denoiser = Denoiser(self.average, recipe.schedule, recipe.prediction, recipe.sigma_data)
+        self._parameters = list(self.average.parameters()), list(self.net.parameters())  # listed once: it takes a while
         optimizer = torch.optim.AdamW(
             self.net.parameters(),
             lr=recipe.learning_rate,
@@ -124,7 +125,7 @@ class Run:
                 group["lr"] = recipe.learning_rate_at(self.seen)
             self.optimizer.step()
             self.optimizer.zero_grad()
-            self.average.update_parameters(self.net)
+            self._update_average()
 
             before, self.seen = self.seen, self.seen + recipe.batch
             losses.append(loss.detach())
@@ -182,8 +183,12 @@ class Run:
                 self._save()
         return row
 
-    def _average(self, averaged, current, _) -> None:
-        torch._foreach_lerp_(averaged, current, averaging_weight(self.recipe.ema, self.seen // self.recipe.batch))
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """average += (1 - d)(net - average); it begins as a copy of the weights after the first update."""
+        updates = self.seen // self.recipe.batch
+        weight = averaging_weight(self.recipe.ema, updates) if updates else 1.0
+        torch._foreach_lerp_(*self._parameters, weight)
 
     def card(self) -> checkpoints.ModelCard:
         """What is known of the model so far."""
@@ -207,7 +212,7 @@ class Run:
             tensors,
             {"format": STATE_FORMAT, "card": card.to_text(), "setting": self._setting()},
         )
-        checkpoints.save_model(self.folder / "model.safetensors", self.average.module, card)
+        checkpoints.save_model(self.folder / "model.safetensors", self.average, card)
 
     def _setting(self) -> str:
         """What must stay the same for a resumed run to be bit-identical."""

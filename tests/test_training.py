@@ -181,8 +181,8 @@ def test_the_averaged_weights_are_the_recursion_of_the_weights(tmp_path):
         weight = run.net.stem.weight.detach().clone()
         n = row.images // 32 - 1
         average = weight if average is None else average + training.averaging_weight(0.999, n) * (weight - average)
-        torch.testing.assert_close(run.average.module.stem.weight, average)
-        assert n == 0 or not torch.equal(run.average.module.stem.weight, weight)
+        torch.testing.assert_close(run.average.stem.weight, average)
+        assert n == 0 or not torch.equal(run.average.stem.weight, weight)
 
 
 def test_every_epoch_shows_every_image_once_in_an_order_of_its_own():
