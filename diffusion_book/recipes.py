@@ -77,7 +77,7 @@ POINTS = Recipe(
 )
 POINTS_GPU = replace(POINTS, size="gpu", net=MLPConfig(width=512, depth=5), images=20_000_000, batch=4096, ema=0.9998)
 
-# without attention: at this length it cost a quarter of the time and gained nothing
+# without attention, which would cost a quarter more time
 FASHION = Recipe(
     "fashion",
     "laptop",
