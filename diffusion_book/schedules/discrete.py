@@ -39,6 +39,9 @@ class Discrete(Schedule):
         self.first_t = 1 / self.steps
         self.last_t = 1.0 if alpha_bar[-1] > 0 else (self.steps - 1) / self.steps
 
+    def __repr__(self) -> str:
+        return f"Discrete({self.steps} steps, alpha_bar from {self.alpha_bar[1]:.6g} to {self.alpha_bar[-1]:.6g})"
+
     def times(self) -> torch.Tensor:
         """(t_0, ..., t_K) = (0, 1/K, ..., 1)."""
         return torch.arange(self.steps + 1, dtype=torch.float64) / self.steps
