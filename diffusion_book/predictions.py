@@ -9,7 +9,7 @@ See chapter 8.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -41,7 +41,7 @@ class Prediction:
     """
 
     name: str
-    row: Callable[[Schedule, Time], Row]
+    row: Callable[[Schedule, Time], Row] = field(repr=False)
     needs_signal: bool = False
 
     def target(self, schedule: Schedule, t: Time, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
