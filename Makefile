@@ -42,9 +42,12 @@ lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# two files at a time, one thread each: most tests are too small to gain by more
+ABREAST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest -p no:cacheprovider --nbval-lax --nbval-cell-timeout 300 --rootdir chapters -c chapters/nbval.ini chapters
+	$(ABREAST) -m "not slow"
+	$(ABREAST) -p no:cacheprovider --nbval-lax --nbval-cell-timeout 300 --rootdir chapters -c chapters/nbval.ini chapters
 
 test-all: lint mutants .venv/.site .venv/.lab
 	$(BIN)/python -m pytest -m slow
