@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from diffusion_book.data.images import to_bytes
 from diffusion_book.figures_ch03 import strips
-from diffusion_book.plots import DATA, EXACT, MODEL, NOISE
+from diffusion_book.plots import DATA, EXACT, MODEL, NOISE, panels
 from diffusion_book.schedules import Discrete, Schedule
 
 __all__ = [
@@ -25,15 +25,6 @@ __all__ = [
 __all__ += ["strips"]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7A5C00", "#666666")
-
-
-def panels(columns: int = 1, width: float = 7.0, height: float = 3.4, **options):
-    """A figure and its axes in the book's style, from left to right."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def paths(walks: torch.Tensor, x: float, schedule: Discrete) -> Figure:

@@ -7,20 +7,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from diffusion_book.exact import GaussianMixture
-from diffusion_book.plots import DATA, EXACT, MODEL, NOISE
+from diffusion_book.plots import DATA, EXACT, MODEL, NOISE, panels
 
 __all__ = ["anneal", "error_maps", "field", "panels", "square"]
 
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#FFFFFF", "#F6D08A", NOISE, "#8A4B00"])
-
-
-def panels(columns: int = 1, width: float = 7.0, height: float = 3.4, **options):
-    """A figure and its axes in the book's style, from left to right."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def square(reach: float, n: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,8 +5,7 @@ from matplotlib.figure import Figure
 
 from diffusion_book.data.images import to_bytes
 from diffusion_book.exact import GaussianMixture
-from diffusion_book.figures_ch01 import panels
-from diffusion_book.plots import DATA, EXACT, MODEL, NOISE, grid, to_image
+from diffusion_book.plots import DATA, EXACT, MODEL, NOISE, grid, panels, to_image
 from diffusion_book.schedules import Schedule
 
 __all__ = ["balance", "fans", "film", "memory", "orders", "particles", "roads", "running_squares", "zoom"]

@@ -186,3 +186,12 @@ def show(figure: Figure, alt: str, dpi: int = 140) -> None:
     width = round(Image.open(buffer).width * 100 / dpi)
     data = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": f"[figure: {alt}]"}
     display(data, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
+
+
+def panels(columns: int = 1, width: float = 7.0, height: float = 3.4, **options):
+    """A figure and its axes in the book's style, from left to right."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes

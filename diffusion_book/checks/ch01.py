@@ -5,30 +5,18 @@ import math
 import torch
 
 from diffusion_book import forward
-from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
+from diffusion_book.checks.draws import case, normal, number
+from diffusion_book.checks.exercise import Condition, Exercise, Mistake
 from diffusion_book.observer import gaussian_information, two_picture_error
 from diffusion_book.schedules import Discrete, betas
-
-
-def _normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _uniform(generator: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * torch.rand(1, generator=generator, dtype=torch.float64).item()
-
-
-def _case(*values, given: str = "") -> Case:
-    return Case(lambda: tuple(v.clone() if isinstance(v, torch.Tensor) else v for v in values), given)
-
 
 # 1.1
 
 
 def _first_cases(generator):
     for _ in range(3):
-        beta = _uniform(generator, 0.02, 0.6)
-        yield _case(_normal(generator, 4, 3), beta, _normal(generator, 4, 3), given=f"with beta = {beta:.3f}")
+        beta = number(generator, 0.02, 0.6)
+        yield case(normal(generator, 4, 3), beta, normal(generator, 4, 3), given=f"with beta = {beta:.3f}")
 
 
 FIRST = Exercise(
@@ -79,10 +67,10 @@ FIRST = Exercise(
 
 
 def _signal_cases(generator):
-    steps = int(_uniform(generator, 200, 900))
-    chain = betas.linear(steps, 1e-4, _uniform(generator, 0.01, 0.03))
-    for k in (int(_uniform(generator, 20, 90)), 1, int(_uniform(generator, 100, 190)), 0, steps):
-        yield _case(chain, k, given=f"for a chain of {steps} steps, at k = {k}")
+    steps = int(number(generator, 200, 900))
+    chain = betas.linear(steps, 1e-4, number(generator, 0.01, 0.03))
+    for k in (int(number(generator, 20, 90)), 1, int(number(generator, 100, 190)), 0, steps):
+        yield case(chain, k, given=f"for a chain of {steps} steps, at k = {k}")
 
 
 def _signal(bar: float, root: bool = True) -> tuple[float, float]:
@@ -143,10 +131,10 @@ SIGNAL = Exercise(
 
 
 def _batch_cases(generator):
-    chain = betas.linear(1000, 1e-4, _uniform(generator, 0.015, 0.025))
+    chain = betas.linear(1000, 1e-4, number(generator, 0.015, 0.025))
     for end in ([], [1], [1000]):
         k = torch.cat([torch.tensor(end), torch.randint(200, 1000, (3 - len(end),), generator=generator)]).long()
-        yield _case(_normal(generator, 3, 1, 4, 4), chain, k, _normal(generator, 3, 1, 4, 4))
+        yield case(normal(generator, 3, 1, 4, 4), chain, k, normal(generator, 3, 1, 4, 4))
 
 
 def _batch(signal, noise):
@@ -239,14 +227,14 @@ BATCH = Exercise(
 
 def _between_cases(generator):
     for preserving in (True, False, True):
-        alpha_s = _uniform(generator, 0.6, 0.95)
-        alpha_t = alpha_s * _uniform(generator, 0.3, 0.9)
+        alpha_s = number(generator, 0.6, 0.95)
+        alpha_t = alpha_s * number(generator, 0.3, 0.9)
         if preserving:
             sigma_s, sigma_t = (1 - alpha_s**2) ** 0.5, (1 - alpha_t**2) ** 0.5
         else:
             sigma_s, sigma_t = 1 - alpha_s, 1 - alpha_t
         word = "variance preserving" if preserving else "the straight path"
-        yield _case(alpha_s, sigma_s, alpha_t, sigma_t, given=f"{word}, from alpha = {alpha_s:.2f} to {alpha_t:.2f}")
+        yield case(alpha_s, sigma_s, alpha_t, sigma_t, given=f"{word}, from alpha = {alpha_s:.2f} to {alpha_t:.2f}")
 
 
 def _between_truth(alpha_s, sigma_s, alpha_t, sigma_t):
@@ -305,9 +293,9 @@ BETWEEN = Exercise(
 
 def _confusion_cases(generator):
     for _ in range(3):
-        x, other = _normal(generator, 1, 3, 2), _normal(generator, 1, 3, 2)
-        alpha = _uniform(generator, 0.2, 0.5)
-        yield _case(x, other, alpha, (1 - alpha**2) ** 0.5, given=f"at alpha = {alpha:.2f}")
+        x, other = normal(generator, 1, 3, 2), normal(generator, 1, 3, 2)
+        alpha = number(generator, 0.2, 0.5)
+        yield case(x, other, alpha, (1 - alpha**2) ** 0.5, given=f"at alpha = {alpha:.2f}")
 
 
 def _tail(z) -> float:
@@ -371,9 +359,9 @@ CONFUSION = Exercise(
 
 def _cosine_cases(generator):
     for low, high in ((0.85, 0.95), (0.2, 0.5), (0.85, 0.95)):
-        steps = int(_uniform(generator, 8, 30))
-        values = steps, _uniform(generator, 0.005, 0.05), _uniform(generator, low, high)
-        yield _case(*values, given="K = {}, offset {:.3f}, betas up to {:.3f}".format(*values))
+        steps = int(number(generator, 8, 30))
+        values = steps, number(generator, 0.005, 0.05), number(generator, low, high)
+        yield case(*values, given="K = {}, offset {:.3f}, betas up to {:.3f}".format(*values))
 
 
 def _h(steps, offset, power=2):
@@ -451,9 +439,9 @@ COSINE = Exercise(
 
 def _size_cases(generator):
     for _ in range(3):
-        factor = _uniform(generator, 1.3, 4)
-        chain = Discrete(betas.linear(int(_uniform(generator, 50, 100)), 1e-3, 0.1)).alpha_bar
-        yield _case(chain, factor, given=f"for a picture {factor:.2f} times as wide and as high")
+        factor = number(generator, 1.3, 4)
+        chain = Discrete(betas.linear(int(number(generator, 50, 100)), 1e-3, 0.1)).alpha_bar
+        yield case(chain, factor, given=f"for a picture {factor:.2f} times as wide and as high")
 
 
 def _moved(alpha_bar, amount):
@@ -514,7 +502,7 @@ EVEN_STEPS, EVEN_SHARE = 40, 1.05
 def _even_cases(generator):
     for _ in range(2):
         variances = 10 ** (4 * torch.rand(30, generator=generator, dtype=torch.float64) - 2.5)
-        yield _case(variances, EVEN_STEPS, 8.0, -8.0)
+        yield case(variances, EVEN_STEPS, 8.0, -8.0)
 
 
 def _levels(answer):

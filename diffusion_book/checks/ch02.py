@@ -5,22 +5,10 @@ import math
 import torch
 
 from diffusion_book import elbo, gaussian_elbo, posterior
-from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
+from diffusion_book.checks.draws import case, normal, uniform
+from diffusion_book.checks.exercise import Condition, Exercise, Mistake
 from diffusion_book.exact import GaussianMixture
 from diffusion_book.schedules import Discrete, betas
-
-
-def _normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> torch.Tensor:
-    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-
-def _case(*values, given: str = "") -> Case:
-    return Case(lambda: tuple(v.clone() if isinstance(v, torch.Tensor) else v for v in values), given)
-
 
 CHAIN = Discrete(betas.linear(1000))
 
@@ -34,7 +22,7 @@ def _bars(k: int) -> tuple[float, float]:
 
 def _backward_cases(generator):
     for k in (2, 40, 500, 1000):
-        yield _case(_normal(generator, 5, 3), _normal(generator, 5, 3), *_bars(k), given=f"at k = {k}")
+        yield case(normal(generator, 5, 3), normal(generator, 5, 3), *_bars(k), given=f"at k = {k}")
 
 
 def _backward_truth(x, x_k, alpha_bar, alpha_bar_before):
@@ -108,8 +96,8 @@ BACKWARD = Exercise(
 
 def _kl_cases(generator):
     for _ in range(3):
-        yield _case(
-            _normal(generator, 6), _uniform(generator, 0.2, 3, 6), _normal(generator, 6), _uniform(generator, 0.2, 3, 6)
+        yield case(
+            normal(generator, 6), uniform(generator, 0.2, 3, 6), normal(generator, 6), uniform(generator, 0.2, 3, 6)
         )
 
 
@@ -186,7 +174,7 @@ KL = Exercise(
 def _weight_cases(generator):
     for low, high in ((2, 5), (6, 50), (51, 900), (901, 1001)):
         k = int(torch.randint(low, high, (1,), generator=generator))
-        yield _case(*_bars(k), given=f"at k = {k}")
+        yield case(*_bars(k), given=f"at k = {k}")
 
 
 def _weight_truth(alpha_bar, alpha_bar_before):
@@ -255,12 +243,12 @@ WEIGHT = Exercise(
 
 def _decoder_cases(generator):
     for deviation in (0.03, 0.2):
-        mean = _uniform(generator, -1.1, 1.1, 40)
+        mean = uniform(generator, -1.1, 1.1, 40)
         mean[:4] = torch.tensor([-1.0, -0.99, 0.99, 1.0], dtype=torch.float64)
-        x = (mean + deviation * _normal(generator, 40).clamp(-3, 3)).clamp(-1, 1)
+        x = (mean + deviation * normal(generator, 40).clamp(-3, 3)).clamp(-1, 1)
         u = ((x + 1) * 127.5).round()
         u[:4] = torch.tensor([0.0, 0.0, 255.0, 255.0], dtype=torch.float64)
-        yield _case(u, mean, deviation, given=f"with deviation {deviation}")
+        yield case(u, mean, deviation, given=f"with deviation {deviation}")
 
 
 def _decoder_truth(u, mean, deviation):
@@ -326,7 +314,7 @@ DECODER = Exercise(
 
 def _bits_cases(generator):
     for dims in (784, 3072):
-        yield _case(_uniform(generator, -0.5, 3, 4) * dims, dims, given=f"with {dims} dimensions")
+        yield case(uniform(generator, -0.5, 3, 4) * dims, dims, given=f"with {dims} dimensions")
 
 
 def _bits_truth(log_density, dims):
@@ -388,8 +376,8 @@ BITS = Exercise(
 
 def _slice_cases(generator):
     for _ in range(2):
-        snr_t = _uniform(generator, 0.01, 2, 1).item()
-        yield _case(_uniform(generator, 0.05, 4, 7), snr_t * _uniform(generator, 2, 50, 1).item(), snr_t)
+        snr_t = uniform(generator, 0.01, 2, 1).item()
+        yield case(uniform(generator, 0.05, 4, 7), snr_t * uniform(generator, 2, 50, 1).item(), snr_t)
 
 
 def _slice_truth(variances, snr_s, snr_t):
@@ -457,7 +445,7 @@ GRID_STEPS, GRID_SHARE = 40, 0.7
 
 def _grid_cases(generator):
     for _ in range(2):
-        yield _case(10 ** _uniform(generator, -2.5, 1, 30), 9.0, -9.0, GRID_STEPS)
+        yield case(10 ** uniform(generator, -2.5, 1, 30), 9.0, -9.0, GRID_STEPS)
 
 
 def grid_excess(levels: torch.Tensor, variances: torch.Tensor) -> float:
@@ -593,8 +581,8 @@ GRID = Exercise(
 
 def _variance_cases(generator):
     for k in (2, 30, 700):
-        for l in (0.01, _uniform(generator, 0.2, 0.8, 1).item(), 1.0):
-            yield _case(l, *_bars(k), given=f"with data of variance {l:.3g}, at k = {k}")
+        for l in (0.01, uniform(generator, 0.2, 0.8, 1).item(), 1.0):
+            yield case(l, *_bars(k), given=f"with data of variance {l:.3g}, at k = {k}")
 
 
 def _variance_truth(l, alpha_bar, alpha_bar_before):

@@ -5,14 +5,11 @@ import math
 import torch
 from torch import nn
 
+from diffusion_book.checks.draws import normal
 from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
 from diffusion_book.schedules import Discrete, betas
 
 F64 = torch.float64
-
-
-def _normal(generator, *shape):
-    return torch.randn(*shape, generator=generator, dtype=F64)
 
 
 def _integer(generator, low, high):
@@ -24,7 +21,7 @@ def _integer(generator, low, high):
 
 def _step_cases(generator):
     for k in (1, _integer(generator, 2, 10), _integer(generator, 10, 40)):
-        x, eps_hat, z = (_normal(generator, 4, 3) for _ in range(3))
+        x, eps_hat, z = (normal(generator, 4, 3) for _ in range(3))
         chain = 0.01 + 0.3 * torch.rand(40, generator=generator, dtype=F64)
         yield Case(
             lambda x=x, e=eps_hat, z=z, b=chain, k=k: (x.clone(), e.clone(), z.clone(), b.clone(), k), f"at k = {k}"
@@ -199,8 +196,8 @@ TIME = Exercise(
 
 def _norm_cases(generator):
     for groups, channels in ((2, 8), (3, 6)):
-        x = 2 * _normal(generator, 3, channels, 3, 4) + _normal(generator, 3, channels, 1, 1)
-        scale, shift = _normal(generator, 3, channels), _normal(generator, 3, channels)
+        x = 2 * normal(generator, 3, channels, 3, 4) + normal(generator, 3, channels, 1, 1)
+        scale, shift = normal(generator, 3, channels), normal(generator, 3, channels)
         yield Case(
             lambda x=x, a=scale, b=shift, g=groups: (x.clone(), a.clone(), b.clone(), g),
             f"{channels} channels in {groups} groups",
@@ -278,7 +275,7 @@ NORM = Exercise(
 
 def _attention_cases(generator):
     for places, d in ((5, 4), (7, 3)):
-        q, k, v = (1.5 * _normal(generator, 2, 2, places, d) for _ in range(3))
+        q, k, v = (1.5 * normal(generator, 2, 2, places, d) for _ in range(3))
         yield Case(lambda q=q, k=k, v=v: (q.clone(), k.clone(), v.clone()), f"{places} places, d = {d}")
 
 
@@ -339,7 +336,7 @@ ATTENTION = Exercise(
 
 def _average_cases(generator):
     for updates, decay in ((3, 0.999), (_integer(generator, 20, 40), 0.5), (12, 0.3)):
-        history = _normal(generator, updates, 4).cumsum(0)
+        history = normal(generator, updates, 4).cumsum(0)
         yield Case(lambda h=history, decay=decay: (h.clone(), decay), f"{updates} updates, decay {decay}")
 
 
@@ -435,8 +432,8 @@ class _Net(nn.Module):
 
 def _chain_cases(generator):
     for K in (3, _integer(generator, 4, 9)):
-        weight, kept = _normal(generator, 4), (torch.arange(4) % 2).to(F64)
-        x, z = _normal(generator, 2, 4), _normal(generator, K, 2, 4)
+        weight, kept = normal(generator, 4), (torch.arange(4) % 2).to(F64)
+        x, z = normal(generator, 2, 4), normal(generator, K, 2, 4)
         chain = 0.05 + 0.3 * torch.rand(K, generator=generator, dtype=F64)
         yield Case(
             lambda w=weight, d=kept, x=x, b=chain, z=z: (_Net(w, d), x.clone(), b.clone(), z.clone()), f"K = {K}"

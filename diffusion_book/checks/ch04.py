@@ -5,34 +5,22 @@ import math
 import torch
 
 from diffusion_book import divergence, langevin, score_matching
-from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
+from diffusion_book.checks.draws import case, normal, uniform
+from diffusion_book.checks.exercise import Condition, Exercise, Mistake
 from diffusion_book.exact import GaussianMixture
 from diffusion_book.schedules import EDM
-
-
-def _normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> torch.Tensor:
-    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-
-def _case(*values, given: str = "") -> Case:
-    return Case(lambda: tuple(v.clone() if isinstance(v, torch.Tensor) else v for v in values), given)
-
 
 # 4.1
 
 
 def _mixture_cases(generator):
     for alpha, sigma in ((1.0, 0.5), (0.8, 0.6), (0.3, 0.9)):
-        weights = _uniform(generator, 0.2, 1, 3)
-        yield _case(
-            2 * _normal(generator, 6),
+        weights = uniform(generator, 0.2, 1, 3)
+        yield case(
+            2 * normal(generator, 6),
             weights / weights.sum(),
-            2 * _normal(generator, 3),
-            _uniform(generator, 0.1, 1.5, 3),
+            2 * normal(generator, 3),
+            uniform(generator, 0.1, 1.5, 3),
             alpha,
             sigma,
             given=f"at alpha = {alpha}, sigma = {sigma}",
@@ -111,9 +99,9 @@ def _linear(matrix: torch.Tensor):
 
 
 def _implicit_cases(generator):
-    yield _case(_linear(_normal(generator, 3, 3)), _normal(generator, 5, 3), given="of a linear score")
-    yield _case(_bent(_normal(generator, 3, 3)), _normal(generator, 5, 3), given="of a bent score")
-    yield _case(_bent(_normal(generator, 2, 2)), _normal(generator, 4, 2), given="of a bent score in the plane")
+    yield case(_linear(normal(generator, 3, 3)), normal(generator, 5, 3), given="of a linear score")
+    yield case(_bent(normal(generator, 3, 3)), normal(generator, 5, 3), given="of a bent score")
+    yield case(_bent(normal(generator, 2, 2)), normal(generator, 4, 2), given="of a bent score in the plane")
 
 
 def _implicit_truth(score, x):
@@ -183,7 +171,7 @@ IMPLICIT = Exercise(
 
 def _probe_cases(generator):
     for D in (3, 5):
-        yield _case(_normal(generator, D, D) + 2 * torch.eye(D, dtype=torch.float64), _uniform(generator, 0, 1, 6, D))
+        yield case(normal(generator, D, D) + 2 * torch.eye(D, dtype=torch.float64), uniform(generator, 0, 1, 6, D))
 
 
 def _probe_truth(A, u):
@@ -244,10 +232,10 @@ PROBE = Exercise(
 
 def _matching_cases(generator):
     for alpha, sigma in ((1.0, 0.3), (0.7, 0.6)):
-        yield _case(
-            _bent(_normal(generator, 3, 3)),
-            _normal(generator, 5, 3),
-            _normal(generator, 5, 3),
+        yield case(
+            _bent(normal(generator, 3, 3)),
+            normal(generator, 5, 3),
+            normal(generator, 5, 3),
             alpha,
             sigma,
             given=f"at alpha = {alpha}, sigma = {sigma}",
@@ -315,11 +303,11 @@ MATCHING = Exercise(
 
 
 def _leftover_cases(generator):
-    mixture = GaussianMixture([0.4, 0.6], _normal(generator, 2, 3), [0.3, 0.8])
+    mixture = GaussianMixture([0.4, 0.6], normal(generator, 2, 3), [0.3, 0.8])
     for alpha, sigma in ((1.0, 0.5), (0.6, 0.8)):
-        x_t = alpha * mixture.sample(5, generator) + sigma * _normal(generator, 5, 3)
+        x_t = alpha * mixture.sample(5, generator) + sigma * normal(generator, 5, 3)
         _, div = divergence.exact(lambda x, a=alpha, s=sigma: mixture.score(x, a, s), x_t)
-        yield _case(div.detach(), 3, alpha, sigma, given=f"at alpha = {alpha}, sigma = {sigma}")
+        yield case(div.detach(), 3, alpha, sigma, given=f"at alpha = {alpha}, sigma = {sigma}")
 
 
 def _leftover_truth(div, dims, alpha, sigma):
@@ -388,11 +376,9 @@ LEFTOVER = Exercise(
 
 def _variance_cases(generator):
     for size, steps in ((0.3, 5), (1.1, 3), (2.5, 12)):
-        s2 = _uniform(generator, 0.8, 2, 1).item()
-        start = _uniform(generator, 3, 6, 1).item()
-        yield _case(
-            start, s2, size, steps, given=f"after {steps} steps of size {size} from {start:.2f}, s^2 = {s2:.2f}"
-        )
+        s2 = uniform(generator, 0.8, 2, 1).item()
+        start = uniform(generator, 3, 6, 1).item()
+        yield case(start, s2, size, steps, given=f"after {steps} steps of size {size} from {start:.2f}, s^2 = {s2:.2f}")
 
 
 def _variance_truth(start, s2, size, steps):
@@ -479,11 +465,11 @@ def _level_score(data: GaussianMixture):
 
 def _annealed_cases(generator):
     for levels, n in ((3, 2), (4, 1)):
-        data = GaussianMixture([0.3, 0.7], _normal(generator, 2, 2), [0.2, 0.4])
+        data = GaussianMixture([0.3, 0.7], normal(generator, 2, 2), [0.2, 0.4])
         sigmas = torch.logspace(math.log10(3.0), math.log10(0.4), levels, dtype=torch.float64)
-        x = 3 * _normal(generator, 5, 2)
-        noise = _normal(generator, levels, n, 5, 2)
-        yield _case(_level_score(data), x, sigmas, 0.3, noise, given=f"with {levels} levels of {n} steps")
+        x = 3 * normal(generator, 5, 2)
+        noise = normal(generator, levels, n, 5, 2)
+        yield case(_level_score(data), x, sigmas, 0.3, noise, given=f"with {levels} levels of {n} steps")
 
 
 class _AtLevel:
@@ -577,8 +563,8 @@ VARIANCES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 def _cooling_cases(generator):
-    yield _case(5.0, 0.05, COOLING_MOVES)
-    yield _case(4.0, 0.1, COOLING_MOVES)
+    yield case(5.0, 0.05, COOLING_MOVES)
+    yield case(4.0, 0.1, COOLING_MOVES)
 
 
 def cooling_error(plan: torch.Tensor, first: float, last: float) -> float:

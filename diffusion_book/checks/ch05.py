@@ -5,6 +5,7 @@ import math
 import torch
 
 from diffusion_book import langevin, sde
+from diffusion_book.checks.draws import case, normal, number
 from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
 from diffusion_book.denoiser import FromFunction
 from diffusion_book.errors import BookError
@@ -12,27 +13,14 @@ from diffusion_book.exact import GaussianMixture
 from diffusion_book.samplers import euler_maruyama
 from diffusion_book.schedules import VE, VP, Cosine, SubVP
 
-
-def _normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _uniform(generator: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
-
-
-def _case(*values, given: str = "") -> Case:
-    return Case(lambda: tuple(v.clone() if isinstance(v, torch.Tensor) else v for v in values), given)
-
-
 # 5.1
 
 
 def _step_cases(generator):
     for t, s in ((0.2, 0.21), (0.1, 0.6), (0.9, 0.65)):
-        f, g = _normal(generator, 5), _normal(generator, 5).exp()
-        yield _case(
-            _normal(generator, 5), f, g, t, s, _normal(generator, 5), given=f"from t = {t} {'back ' * (s < t)}to {s}"
+        f, g = normal(generator, 5), normal(generator, 5).exp()
+        yield case(
+            normal(generator, 5), f, g, t, s, normal(generator, 5), given=f"from t = {t} {'back ' * (s < t)}to {s}"
         )
 
 
@@ -96,7 +84,7 @@ STEP = Exercise(
 
 def _ito_cases(generator):
     for _ in range(4):
-        yield _case(*(_normal(generator, 1).item() for _ in range(4)))
+        yield case(*(normal(generator, 1).item() for _ in range(4)))
 
 
 def _ito_truth(f, g, first, second):
@@ -161,8 +149,8 @@ SCHEDULES = {"VP": VP(), "VE": VE(0.05, 5.0), "sub-VP": SubVP(), "cosine": Cosin
 
 def _coefficient_cases(generator):
     for name, schedule in SCHEDULES.items():
-        t = _uniform(generator, 0.2, 0.8)
-        yield _case(*schedule(t), *schedule.rates(t), given=f"on the {name} schedule at t = {t:.2f}")
+        t = number(generator, 0.2, 0.8)
+        yield case(*schedule(t), *schedule.rates(t), given=f"on the {name} schedule at t = {t:.2f}")
 
 
 def _coefficients_truth(alpha, sigma, alpha_rate, sigma_rate):
@@ -223,7 +211,7 @@ COEFFICIENTS = Exercise(
 def _sub_cases(generator):
     for _ in range(2):
         t = torch.rand(6, generator=generator, dtype=torch.float64)
-        yield _case(SubVP().beta_min + (SubVP().beta_max - SubVP().beta_min) * t, SubVP().integral(t))
+        yield case(SubVP().beta_min + (SubVP().beta_max - SubVP().beta_min) * t, SubVP().integral(t))
 
 
 def _sub_truth(beta, B):
@@ -293,13 +281,13 @@ def _mixture(D: int) -> GaussianMixture:
 
 def _density_cases(generator):
     for D, schedule in ((1, VP()), (2, VE(0.05, 5.0)), (3, VP()), (2, Cosine())):
-        t = _uniform(generator, 0.2, 0.7)
+        t = number(generator, 0.2, 0.7)
         law = _mixture(D).diffused(*schedule(t))
         x = law.sample(4, generator)
         h = 1e-4
         shifts = [h * unit for unit in torch.eye(D, dtype=torch.float64)]
         divergence = sum((law.score(x + e) - law.score(x - e))[:, i] / (2 * h) for i, e in enumerate(shifts))
-        yield _case(
+        yield case(
             x,
             law.score(x),
             divergence,
@@ -385,9 +373,9 @@ DENSITY = Exercise(
 
 def _back_cases(generator):
     for eta in (0.0, 0.5, 1.0, 1.5):
-        t, h = _uniform(generator, 0.4, 0.8), _uniform(generator, 0.01, 0.2)
-        x, score, z = (_normal(generator, 4, 2) for _ in range(3))
-        yield _case(x, score, VP().drift(t), VP().diffusion(t), h, eta, z, given=f"with eta = {eta:g}")
+        t, h = number(generator, 0.4, 0.8), number(generator, 0.01, 0.2)
+        x, score, z = (normal(generator, 4, 2) for _ in range(3))
+        yield case(x, score, VP().drift(t), VP().diffusion(t), h, eta, z, given=f"with eta = {eta:g}")
 
 
 def _back_truth(x, score, f, g, h, eta, z):
@@ -469,9 +457,9 @@ BACK = Exercise(
 
 def _corrector_cases(generator):
     for scale in (0.01, 1.0, 30.0):
-        x, z = _normal(generator, 4, 6) * scale, _normal(generator, 4, 6)
-        score = -x / scale**2 * _normal(generator, 4, 1).exp()
-        yield _case(x, score, z, 0.16, given=f"at noise of deviation {scale:g}")
+        x, z = normal(generator, 4, 6) * scale, normal(generator, 4, 6)
+        score = -x / scale**2 * normal(generator, 4, 1).exp()
+        yield case(x, score, z, 0.16, given=f"at noise of deviation {scale:g}")
 
 
 def _corrector_truth(x, score, z, ratio):
@@ -581,7 +569,7 @@ def _solver_case(V: float, steps: int = SOLVER_STEPS):
 
 def _solver_cases(generator):
     for low, high in ((0.25, 0.35), (0.95, 1.2)):  # between them the errors of one-sided rules may cancel by chance
-        V = _uniform(generator, low, high)
+        V = number(generator, low, high)
         yield Case(lambda V=V: _solver_case(V), given=f"for data of variance {V:.2f}")
 
 

@@ -6,30 +6,18 @@ from itertools import pairwise
 import torch
 
 from diffusion_book import elbo, likelihood
-from diffusion_book.checks.exercise import Case, Condition, Exercise, Mistake
+from diffusion_book.checks.draws import case, normal, uniform
+from diffusion_book.checks.exercise import Condition, Exercise, Mistake
 from diffusion_book.exact import GaussianMixture
 from diffusion_book.schedules import VP
-
-
-def _normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> torch.Tensor:
-    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-
-def _case(*values, given: str = "") -> Case:
-    return Case(lambda: tuple(v.clone() if isinstance(v, torch.Tensor) else v for v in values), given)
-
 
 # 6.1
 
 
 def _velocity_cases(generator):
     for _ in range(2):
-        f, g = -_uniform(generator, 0.1, 8, 1).item(), _uniform(generator, 0.4, 4, 1).item()
-        yield _case(_normal(generator, 5, 2), _normal(generator, 5, 2), f, g, given=f"with f = {f:.3g}, g = {g:.3g}")
+        f, g = -uniform(generator, 0.1, 8, 1).item(), uniform(generator, 0.4, 4, 1).item()
+        yield case(normal(generator, 5, 2), normal(generator, 5, 2), f, g, given=f"with f = {f:.3g}, g = {g:.3g}")
 
 
 def _velocity_truth(x, score, f, g):
@@ -88,8 +76,8 @@ VELOCITY = Exercise(
 
 def _flow_cases(generator):
     for ends in ((0.999, 0.045, 0.3, 0.954), (0.2, 0.98, 0.9, 0.436), (1.0, 0.1, 1.0, 7.0)):
-        l = 10 ** _uniform(generator, -2, 0.7, 4)
-        yield _case(_normal(generator, 5, 4), _normal(generator, 4), l, *ends)
+        l = 10 ** uniform(generator, -2, 0.7, 4)
+        yield case(normal(generator, 5, 4), normal(generator, 4), l, *ends)
 
 
 def _flow_truth(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
@@ -162,7 +150,7 @@ FLOW = Exercise(
 
 def _between_cases(generator):
     for w in (0.25, 0.7):
-        yield _case(_normal(generator, 4, 6), 2 * _normal(generator, 4, 6), w, given=f"with w = {w}")
+        yield case(normal(generator, 4, 6), 2 * normal(generator, 4, 6), w, given=f"with w = {w}")
 
 
 def _between_truth(a, b, w):
@@ -232,8 +220,8 @@ BETWEEN = Exercise(
 
 
 def _density_cases(generator):
-    A = 0.7 * _normal(generator, 2, 2)
-    shift = _normal(generator, 2)
+    A = 0.7 * normal(generator, 2, 2)
+    shift = normal(generator, 2)
 
     def velocity(x, t):
         return torch.sin(x @ A.T + t) + shift * t
@@ -245,7 +233,7 @@ def _density_cases(generator):
         return likelihood.log_normal(x, 1.3)
 
     times = [0.01, 0.1, 0.3, 0.35, 0.8, 1.0]
-    yield _case(velocity, divergence, log_prior, _normal(generator, 5, 2), times)
+    yield case(velocity, divergence, log_prior, normal(generator, 5, 2), times)
 
 
 def _density_truth(velocity, divergence, log_prior, x, times):
@@ -322,15 +310,15 @@ CLOUD = GaussianMixture(
 
 
 def _times_cases(generator):
-    for first in (1e-3, 10 ** _uniform(generator, -3.5, -2.5, 1).item()):
-        yield _case(first, 1.0, STEPS, given=f"from t = {first:.1e}")
+    for first in (1e-3, 10 ** uniform(generator, -3.5, -2.5, 1).item()):
+        yield case(first, 1.0, STEPS, given=f"from t = {first:.1e}")
 
 
 def density_error(times: torch.Tensor, n: int = 64) -> float:
     """Root mean square error, in nats, of log p by Heun steps at these times under VP, over n points of the mixture."""
     schedule, (first, last) = VP(), (times[0].item(), times[-1].item())
     (alpha, sigma), generator = schedule(first), torch.Generator().manual_seed(1)
-    x = alpha * CLOUD.sample(n, generator) + sigma * _normal(generator, n, 2)
+    x = alpha * CLOUD.sample(n, generator) + sigma * normal(generator, n, 2)
     got = likelihood.log_density(
         CLOUD.denoiser(schedule), x, times, log_prior=lambda y: CLOUD.log_prob(y, *schedule(last)), method="heun2"
     )
@@ -434,14 +422,14 @@ TIMES = Exercise(
 
 def _trace_cases(generator):
     for kind in ("signs", "Gaussian"):
-        A = _normal(generator, 5, 5) + torch.eye(5, dtype=torch.float64)
-        v = _normal(generator, 6, 5)
+        A = normal(generator, 5, 5) + torch.eye(5, dtype=torch.float64)
+        v = normal(generator, 6, 5)
         v = torch.where(v > 0, 1.0, -1.0).double() if kind == "signs" else v
 
         def field(x, A=A):
             return torch.tanh(x @ A.T)
 
-        yield _case(field, _normal(generator, 6, 5), v, given=f"with probes that are {kind}")
+        yield case(field, normal(generator, 6, 5), v, given=f"with probes that are {kind}")
 
 
 def _trace_truth(field, x, v):
@@ -498,9 +486,9 @@ TRACE = Exercise(
 
 
 def _bits_cases(generator):
-    data = GaussianMixture([0.5, 0.5], _uniform(generator, -0.9, 0.9, 2, 12), [0.02, 0.3])
+    data = GaussianMixture([0.5, 0.5], uniform(generator, -0.9, 0.9, 2, 12), [0.02, 0.3])
     u = torch.randint(0, 256, (5, 12), generator=generator).double()
-    yield _case(data.log_prob, u, _uniform(generator, 0, 1, 5, 12))
+    yield case(data.log_prob, u, uniform(generator, 0, 1, 5, 12))
 
 
 def _bits_truth(log_p, u, r):
@@ -564,14 +552,14 @@ BITS = Exercise(
 
 
 def _price_cases(generator):
-    yield _case(
+    yield case(
         torch.tensor([1.3], dtype=torch.float64),
         torch.tensor([2.0], dtype=torch.float64),
         given="with one piece, a = 1.3",
     )
     for pieces in (2, 3):
-        a, B = 1 + 0.4 * _normal(generator, pieces), _uniform(generator, 0.3, 2, pieces)
-        yield _case(a, B, given=f"with {pieces} pieces")
+        a, B = 1 + 0.4 * normal(generator, pieces), uniform(generator, 0.3, 2, pieces)
+        yield case(a, B, given=f"with {pieces} pieces")
 
 
 def _price_truth(a, B):
