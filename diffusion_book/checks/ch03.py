@@ -195,27 +195,28 @@ TIME = Exercise(
 
 
 def _norm_cases(generator):
-    for groups, channels in ((2, 8), (3, 6)):
-        x = 2 * normal(generator, 3, channels, 3, 4) + normal(generator, 3, channels, 1, 1)
+    # in the small one the 1e-5 counts
+    for groups, channels, size in ((2, 8, 1.0), (3, 6, 1.0), (2, 4, 0.01)):
+        x = size * (2 * normal(generator, 3, channels, 3, 4) + normal(generator, 3, channels, 1, 1))
         scale, shift = normal(generator, 3, channels), normal(generator, 3, channels)
         yield Case(
             lambda x=x, a=scale, b=shift, g=groups: (x.clone(), a.clone(), b.clone(), g),
-            f"{channels} channels in {groups} groups",
+            f"{channels} channels in {groups} groups" + (", of small values" if size < 1 else ""),
         )
 
 
 def _norm(x, scale, shift, groups):
-    normal = nn.functional.group_norm(x, groups, eps=1e-5)
-    return torch.addcmul(shift[:, :, None, None] + normal, scale[:, :, None, None], normal)
+    normed = nn.functional.group_norm(x, groups, eps=1e-5)
+    return torch.addcmul(shift[:, :, None, None] + normed, scale[:, :, None, None], normed)
 
 
-def _norm_with(x, scale, shift, groups, dims=(2, 3, 4), unbiased=False, one=1.0):
+def _norm_with(x, scale, shift, groups, dims=(2, 3, 4), unbiased=False, one=1.0, inside=1e-5, outside=0.0):
     B, C, H, W = x.shape
     grouped = x.reshape(B, groups, C // groups, H, W)
     mean = grouped.mean(dims, keepdim=True)
     variance = grouped.var(dims, unbiased=unbiased, keepdim=True)
-    normal = ((grouped - mean) / (variance + 1e-5).sqrt()).reshape(x.shape)
-    return (one + scale[:, :, None, None]) * normal + shift[:, :, None, None]
+    normed = ((grouped - mean) / ((variance + inside).sqrt() + outside)).reshape(x.shape)
+    return (one + scale[:, :, None, None]) * normed + shift[:, :, None, None]
 
 
 NORM = Exercise(
@@ -237,6 +238,11 @@ NORM = Exercise(
             lambda x, scale, shift, groups: _norm_with(x, scale, shift, 1),
             "Your mean and variance are taken over all channels together. Each group of C/groups neighbouring "
             "channels has its own.",
+        ),
+        Mistake(
+            "1e-5 outside the root",
+            lambda x, scale, shift, groups: _norm_with(x, scale, shift, groups, inside=0.0, outside=1e-5),
+            "You add 1e-5 to the standard deviation. It belongs to the variance, under the root.",
         ),
         Mistake(
             "each channel alone",

@@ -165,6 +165,16 @@ def norm_default_variance(x, scale, shift, groups):
     return flat.reshape(x.shape) * (scale[..., None, None] + 1) + shift[..., None, None]
 
 
+def norm_eps_outside(x, scale, shift, groups):
+    flat = x.reshape(len(x), groups, -1)
+    flat = (flat - flat.mean(-1, keepdim=True)) / (flat.std(-1, correction=0, keepdim=True) + 1e-5)
+    return flat.reshape(x.shape) * (1 + scale[..., None, None]) + shift[..., None, None]
+
+
+def norm_larger_eps(x, scale, shift, groups):
+    return F.group_norm(x, groups, eps=2e-5) * (1 + scale[..., None, None]) + shift[..., None, None]
+
+
 def norm_exchanged(x, scale, shift, groups):
     return F.group_norm(x, groups) * (1 + shift[..., None, None]) + scale[..., None, None]
 
@@ -485,6 +495,8 @@ PLANTED = [
     Planted("3.3", norm_batch, "statistics over the batch"),
     Planted("3.3", norm_default_variance, "unbiased variance"),
     Planted("3.3", norm_exchanged, "scale and shift exchanged"),
+    Planted("3.3", norm_eps_outside, "1e-5 outside the root"),
+    Planted("3.3", norm_larger_eps, None),
     Planted("3.3", norm_nothing, None),
     Planted("3.4", attend_wrong_axis, "softmax over the queries"),
     Planted("3.4", attend_unscaled, "no scaling"),
