@@ -227,9 +227,11 @@ def test_a_file_can_build_nothing_but_what_recipes_are_made_of(value):
 def test_two_processes_train_what_one_does(unbroken, tmp_path):
     """Each takes half of every batch; the averaged gradient is the whole batch's up to rounding (here in float32)."""
     script = Path(__file__).with_name("tiny_float32.py")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node"]
     for count in ("1", "2"):
         subprocess.run([*launch, count, str(script), str(tmp_path / count)], check=True, capture_output=True)
+    _, metadata = checkpoints.read(tmp_path / "2" / "model.safetensors")
+    assert checkpoints.ModelCard.from_text(metadata["card"]).hardware.startswith("2 x ")
     one, two = (checkpoints.read(tmp_path / count / "model.safetensors")[0] for count in ("1", "2"))
     worst = max((one[name] - two[name]).abs().max().item() for name in one)
     assert worst < 1e-3

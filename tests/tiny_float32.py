@@ -1,4 +1,4 @@
-"""The tiny run without bf16 and dropout, to compare one process with two: `accelerate launch` this file with FOLDER."""
+"""The tiny run without bf16 and dropout, to compare one process with two: `torchrun` this file with FOLDER."""
 
 import sys
 from dataclasses import replace
