@@ -36,9 +36,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that an answer must fulfil where there is no single right one: `holds(arguments, answer)`.
+    """Something that an answer must fulfil besides its values, or where no values are the only right ones.
 
-    `message(arguments, answer)` says what was measured and what was wanted. Without a name it is no diagnosis.
+    `holds(arguments, answer)`; `message(arguments, answer)` says what was measured and what was wanted. Without a name it
+    is no diagnosis.
     """
 
     holds: Callable[[tuple, object], bool]
@@ -50,9 +51,10 @@ class Condition:
 class Exercise:
     """number: "1.3"; function: the name of what is to be written; read: where in the book to read again.
 
-    cases(generator) yields the `Case`s; truth(*arguments) is the right answer, from the oracle or an independent derivation,
-    or None where `conditions` alone decide. In texts, "(eq-label)" stands for the equation's number.
-    rtol is relative to the largest entry of the right answer. limit: seconds for all cases together.
+    cases(generator) yields the `Case`s; truth(*arguments) is the right answer, from the oracle or an independent derivation.
+    `conditions` must hold besides, once the values are right, or decide alone where truth is None. In texts, "(eq-label)"
+    stands for the equation's number. rtol is relative to the largest entry of the right answer. limit: seconds for all
+    cases together.
     show(arguments, answer, truth), if given, puts a wrong value into words.
     """
 
@@ -157,7 +159,7 @@ def parts(answer) -> list[torch.Tensor]:
     if isinstance(answer, (tuple, list)):
         return [part for item in answer for part in parts(item)]
     try:
-        return [torch.as_tensor(answer, dtype=torch.float64)]
+        return [torch.as_tensor(answer, dtype=torch.complex128 if isinstance(answer, complex) else torch.float64)]
     except (TypeError, ValueError, RuntimeError) as error:
         raise BookError(
             f"a tensor or a number was expected, but your function returned {type(answer).__name__}"
@@ -175,25 +177,30 @@ def close(answer: torch.Tensor, truth: torch.Tensor, rtol: float) -> bool:
 def _problem(exercise: Exercise, case: Case, answer, truth) -> tuple[str | None, str] | None:
     """None if the answer is right, otherwise (the name of the failed condition if it has one, what is wrong in numbers)."""
     given = f"{case.given}: " if case.given else ""
-    if truth is None:
-        for condition in exercise.conditions:
-            arguments = case.make()
-            if not condition.holds(arguments, answer):
-                return condition.name, given + condition.message(arguments, answer)
-        return None
+    problem = None if truth is None else _off(exercise, case, answer, truth)
+    if problem:
+        return None, given + problem
+    for condition in exercise.conditions:
+        arguments = case.make()
+        if not condition.holds(arguments, answer):
+            return condition.name, given + condition.message(arguments, answer)
+    return None
+
+
+def _off(exercise: Exercise, case: Case, answer, truth) -> str | None:
+    """None if the answer is the truth, otherwise what is wrong in numbers."""
     try:
         got, wanted = parts(answer), parts(truth)
     except BookError as error:
-        return None, given + str(error)
+        return str(error)
     if len(got) != len(wanted):
-        return None, f"{given}{len(wanted)} values were expected, but your function returned {len(got)}"
+        return f"{len(wanted)} values were expected, but your function returned {len(got)}"
     for position, (ours, right) in enumerate(zip(got, wanted, strict=True)):
         which = f"value {position + 1} of {len(wanted)}: " if len(wanted) > 1 else ""
         problem = _compare(ours, right, exercise.rtol)
         if problem:
-            if exercise.show and ours.shape == right.shape and bool(ours.isfinite().all()):
-                return None, given + exercise.show(case.make(), answer, truth)
-            return None, given + which + problem
+            real = ours.shape == right.shape and not ours.is_complex() and bool(ours.isfinite().all())
+            return exercise.show(case.make(), answer, truth) if exercise.show and real else which + problem
     return None
 
 
@@ -204,9 +211,11 @@ def _compare(ours: torch.Tensor, right: torch.Tensor, rtol: float) -> str | None
         )
     if ours.shape != right.shape:
         return f"the shape is {tuple(ours.shape)}, expected {tuple(right.shape)}"
+    if ours.is_complex() and not right.is_complex():
+        return "the answer is complex: a root or a power of a negative number was taken"
     if ours.is_floating_point() != right.is_floating_point() and right.is_floating_point():
         return f"the answer holds {ours.dtype}, expected {right.dtype}"
-    if ours.is_complex() or (ours.dtype != right.dtype and right.ndim > 0):
+    if ours.dtype != right.dtype and right.ndim > 0:
         return (
             f"the dtype is {ours.dtype}, expected {right.dtype}: a tensor made without dtype= is float32, "
             "use the dtype of the inputs"
@@ -244,6 +253,6 @@ def _equals_on_all(exercise: Exercise, formula: Callable, cases, answers) -> boo
             return False
         for ours, theirs in zip(got, wanted, strict=True):
             alike = ours.shape == theirs.shape and ours.device == theirs.device
-            if not alike or not close(ours, theirs, exercise.rtol):
+            if not alike or ours.is_complex() or theirs.is_complex() or not close(ours, theirs, exercise.rtol):
                 return False
     return True

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from diffusion_book import checks, forward
-from diffusion_book.checks import examine
+from diffusion_book.checks import Condition, Exercise, Mistake, examine
+from diffusion_book.checks.draws import case
 from diffusion_book.schedules import Discrete
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +105,37 @@ def test_wrong_values_say_more_than_the_error_after_them():
     assert "IndexError" in error.text
     assert wrong.mistake == "as it was found"
     assert "IndexError" not in wrong.text
+
+
+@pytest.mark.parametrize(
+    "answer, truth",
+    [(lambda x: x[1].item() ** 0.5, lambda x: x[0].item()), (lambda x: (x + 0j).sqrt(), lambda x: x)],
+    ids=["number", "tensor"],
+)
+@pytest.mark.parametrize("show", [None, lambda arguments, answer, truth: f"{float(answer)}"], ids=["bare", "shown"])
+def test_a_complex_answer_is_said_to_be_one(answer, truth, show):
+    """And no mistake is seen in its real part."""
+    half = Mistake("the real part", lambda x: torch.as_tensor(answer(x)).real, "This is half of it.")
+    exercise = Exercise(
+        "9.1", "Roots", "root", lambda g: [case(torch.tensor([2.0, -3.0]))], truth, "", [half], show=show
+    )
+    verdict = examine(exercise, answer)
+    assert verdict.text.startswith("the answer is complex: a root or a power of a negative number was taken")
+    assert verdict.mistake is None
+
+
+def test_conditions_hold_beside_a_truth_and_are_asked_once_the_values_are_right():
+    told = Condition(lambda arguments, answer: answer.requires_grad, lambda arguments, answer: "no gradient", "flat")
+    exercise = Exercise(
+        "9.2", "Twice", "twice", lambda g: [case(torch.ones(2))], lambda x: 2 * x, "", conditions=[told]
+    )
+    verdicts = [examine(exercise, f) for f in (lambda x: 2 * x.requires_grad_(), lambda x: 2 * x, lambda x: 3 * x)]
+    assert [(verdict.status, verdict.mistake) for verdict in verdicts] == [
+        ("passed", None),
+        ("wrong", "flat"),
+        ("wrong", None),
+    ]
+    assert "expected 2" in verdicts[2].text
 
 
 @pytest.mark.parametrize("number, function", RIGHT, ids=lambda value: getattr(value, "__name__", value))
