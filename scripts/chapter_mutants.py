@@ -189,18 +189,20 @@ def main() -> int:
     parser.add_argument("chapters", nargs="*", help="01, 02, ...; all if left out")
     parser.add_argument("--count", type=int, default=10, help="mutants a chapter")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--abreast", type=int, default=2, help="chapters at a time")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds that the rest of a chapter may take")
     args = parser.parse_args()
     sys.path.insert(0, str(ROOT / "scripts"))
-    survived = 0
-    for path in equations.chapters(ROOT):
-        if args.chapters and path.name[:2] not in args.chapters:
-            continue
-        # each chapter in a child of its own: they define the same names
-        child = os.fork()
-        if child == 0:
-            os._exit(min(one_chapter(path, args), 255))
-        survived += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    waiting = [path for path in equations.chapters(ROOT) if not args.chapters or path.name[:2] in args.chapters]
+    running, survived = 0, 0
+    while waiting or running:
+        if waiting and running < args.abreast:
+            # each chapter in a child of its own: they define the same names
+            path, running = waiting.pop(0), running + 1
+            if os.fork() == 0:
+                os._exit(min(one_chapter(path, args), 255))
+        else:
+            survived, running = survived + os.waitstatus_to_exitcode(os.wait()[1]), running - 1
     print("PASS every planted error of the chapters turned something red" if not survived else f"{survived} survived")
     return 1 if survived else 0
 
@@ -230,10 +232,14 @@ def one_chapter(path: Path, args) -> int:
         for _, place in [entry for entry in from_cells if entry[0] == i]:
             red = runner.verdict(i, place.changed, args.limit)
             survived += red is None
-            print(f"{'caught' if red else 'MISSED'}  cell {i + 1}, {place.done}  [{red}]", flush=True)
+            print(
+                f"{'caught' if red else 'MISSED'}  chapter {path.name[:2]}, cell {i + 1}, {place.done}  [{red}]",
+                flush=True,
+            )
         problem = runner.run(i)
         if problem:
-            print(f"cell {i + 1} {problem} without any mutant: run the chapter anew first\n{runner.cells[i].source}")
+            print(f"chapter {path.name[:2]}, cell {i + 1} {problem} without any mutant: run the chapter anew first")
+            print(runner.cells[i].source)
             return survived + 1
     return survived
 
