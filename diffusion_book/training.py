@@ -22,7 +22,7 @@ from diffusion_book.data.images import to_unit
 from diffusion_book.denoiser import Denoiser
 from diffusion_book.errors import BookError
 from diffusion_book.hardware import autocast, describe
-from diffusion_book.noise import mix
+from diffusion_book.noise import mix, reseed
 from diffusion_book.objectives import denoising_loss, spread
 from diffusion_book.recipes import Recipe, encode
 
@@ -80,7 +80,8 @@ class Run:
             self.net.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.denoiser = Denoiser(self.average, recipe.schedule, recipe.prediction, recipe.sigma_data)
-        self._parameters = list(self.average.parameters()), list(self.net.parameters())  # listed once: it takes a while
+        # listed once: it takes a while
+        self._averages, self._weights = list(self.average.parameters()), list(self.net.parameters())
         optimizer = torch.optim.AdamW(
             self.net.parameters(),
             lr=recipe.learning_rate,
@@ -112,7 +113,7 @@ class Run:
         while self.seen < recipe.images:
             # every process draws for the whole batch and keeps its share: one process or many, the same images, times
             # and noise (dropout alone differs)
-            torch.manual_seed(mix(self.seed, self.seen))
+            reseed(mix(self.seed, self.seen), self.device)
             x, cond = (None if part is None else part[mine] for part in self._batch())
             t = recipe.times(spread(torch.rand((), dtype=torch.float64), recipe.batch))[mine]
             eps = torch.randn(recipe.batch, *x.shape[1:], device=self.device)[mine]
@@ -120,7 +121,7 @@ class Run:
             with autocast(self.device, recipe.bf16):
                 loss = denoising_loss(model.given(cond), x, t, eps).mean()
             self.accelerator.backward(loss)
-            self.accelerator.clip_grad_norm_(self.trained.parameters(), recipe.clip)
+            self.accelerator.clip_grad_norm_(self._weights, recipe.clip)
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at(self.seen)
             self.optimizer.step()
@@ -188,7 +189,7 @@ class Run:
         """average += (1 - d)(net - average); it begins as a copy of the weights after the first update."""
         updates = self.seen // self.recipe.batch
         weight = averaging_weight(self.recipe.ema, updates) if updates else 1.0
-        torch._foreach_lerp_(*self._parameters, weight)
+        torch._foreach_lerp_(self._averages, self._weights, weight)
 
     def card(self) -> checkpoints.ModelCard:
         """What is known of the model so far."""
