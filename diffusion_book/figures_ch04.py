@@ -6,10 +6,11 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from diffusion_book.divergence import Field
 from diffusion_book.exact import GaussianMixture
 from diffusion_book.plots import DATA, EXACT, MODEL, NOISE, panels
 
-__all__ = ["anneal", "error_maps", "field", "panels", "square"]
+__all__ = ["anneal", "error_maps", "field", "panels", "square", "two_fields"]
 
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#FFFFFF", "#F6D08A", NOISE, "#8A4B00"])
 
@@ -31,18 +32,46 @@ def contours(axis, mixture: GaussianMixture, sigma: float, reach: float, colour=
 
 def field(mixture: GaussianMixture, sigma: float, reach: float = 3.4) -> Figure:
     """The score of the noised mixture as arrows, all at one scale of |sigma score|, over its density."""
+    figure, axis = _shaded(mixture, sigma, reach)
+    at, _ = square(0.95 * reach, 17)
+    arrow = sigma * mixture.score(at, 1.0, sigma)
+    arrow = arrow / (1 + arrow.norm(dim=1, keepdim=True))  # long arrows are drawn shorter, none is longer than 1
+    axis.quiver(*at.T, *arrow.T, angles="xy", scale_units="xy", scale=2.6, width=0.0042, color=EXACT)
+    return figure
+
+
+def two_fields(mixture: GaussianMixture, learned: Field, sigma: float, reach: float = 2.6) -> Figure:
+    """Learned arrows (n, 2) -> (n, 2) and the exact ones over them, as long as log(1 + |sigma score|), over the density."""
+    figure, axis = _shaded(mixture, sigma, reach)
+    at, _ = square(0.88 * reach, 14)
+    for arrow, colour, width in ((learned(at), MODEL, 0.006), (mixture.score(at, 1.0, sigma), EXACT, 0.0025)):
+        size = sigma * arrow.norm(dim=1, keepdim=True)
+        arrow = arrow / arrow.norm(dim=1, keepdim=True) * size.log1p()
+        axis.quiver(
+            *at.T,
+            *arrow.T,
+            angles="xy",
+            scale_units="xy",
+            scale=4.5,
+            width=width,
+            headwidth=2.5 if colour == MODEL else 4,
+            headlength=3,
+            headaxislength=3,
+            color=colour,
+        )
+    return figure
+
+
+def _shaded(mixture: GaussianMixture, sigma: float, reach: float):
+    """A figure and its axis with the density of the noised mixture in blue."""
     figure, (axis,) = panels(width=5.0, height=4.8)
     points, line = square(reach, 140)
     density = mixture.log_prob(points, 1.0, sigma).exp().view(140, 140)
     shade = LinearSegmentedColormap.from_list("density", ["#FFFFFF", DATA])
     axis.pcolormesh(line, line, density, cmap=shade, vmax=1.6 * density.max(), shading="auto", rasterized=True)
-    at, _ = square(0.95 * reach, 17)
-    arrow = sigma * mixture.score(at, 1.0, sigma)
-    arrow = arrow / (1 + arrow.norm(dim=1, keepdim=True))  # long arrows are drawn shorter, none is longer than 1
-    axis.quiver(*at.T, *arrow.T, angles="xy", scale_units="xy", scale=2.6, width=0.0042, color=EXACT)
     axis.set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal", xlim=(-reach, reach))
     axis.set(ylim=(-reach, reach), title=rf"noise $\sigma$ = {sigma:g}")
-    return figure
+    return figure, axis
 
 
 def error_maps(maps: list[tuple[str, float, torch.Tensor]], mixture: GaussianMixture, reach: float) -> Figure:
@@ -67,10 +96,13 @@ def error_maps(maps: list[tuple[str, float, torch.Tensor]], mixture: GaussianMix
 
 
 def anneal(points: torch.Tensor, mixture: GaussianMixture, sigma: float, reach: float = 6.0) -> Figure:
-    """Walkers (n, 2) at one level of the annealing, over the contours of the law that they should have there."""
+    """Walkers (n, 2) at one level of the annealing, over the contours of the law that they should have there.
+
+    At sigma = 0 they are the last x_hat, and the law is that of the data.
+    """
     figure, (axis,) = panels(width=5.0, height=4.8)
     axis.plot(*points.T, ".", markersize=2.5, color=MODEL, alpha=0.6)
     contours(axis, mixture, sigma, reach)
     axis.set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal", xlim=(-reach, reach))
-    axis.set(ylim=(-reach, reach), title=rf"noise $\sigma$ = {sigma:.2f}")
+    axis.set(ylim=(-reach, reach), title=rf"noise $\sigma$ = {sigma:.2f}" if sigma else r"the end, $\hat{x}$")
     return figure

@@ -24,12 +24,12 @@ def implicit_loss(score: Callable, x: torch.Tensor) -> torch.Tensor:
     """|s(x)|^2/2 + div s(x), (B,), for a score that maps (B, D) to (B, D): equation (eq-implicit)."""
     x = x.detach().requires_grad_()
     value = score(x)
-    # as it was found, the next line is `trace = torch.autograd.grad(value.sum(), x)[0].sum(1)`,
+    # as it was found, the next line is `trace = torch.autograd.grad(value.sum(), x, create_graph=True)[0].sum(1)`,
     # and the last one `return value.square().sum(1) / 2 + trace`
     # BEGIN SOLUTION
     trace = 0
     for i in range(x.shape[1]):
-        trace = trace + torch.autograd.grad(value[:, i].sum(), x, retain_graph=True)[0][:, i]
+        trace = trace + torch.autograd.grad(value[:, i].sum(), x, create_graph=True)[0][:, i]
     return value.square().sum(1) / 2 + trace
     # END SOLUTION
 

@@ -6,7 +6,7 @@ import torch
 
 from diffusion_book import divergence, langevin, score_matching
 from diffusion_book.checks.draws import case, normal, uniform
-from diffusion_book.checks.exercise import Condition, Exercise, Mistake
+from diffusion_book.checks.exercise import RTOL, Condition, Exercise, Mistake, close
 from diffusion_book.exact import GaussianMixture
 from diffusion_book.schedules import EDM
 
@@ -94,18 +94,38 @@ def _bent(matrix: torch.Tensor):
     return lambda x: torch.tanh(x @ matrix.T) - x
 
 
-def _linear(matrix: torch.Tensor):
-    return lambda x: -(x @ matrix.T)
+class _Trainable:
+    """A score with a matrix that a loss can train: -A x, or tanh(A x) - x."""
+
+    def __init__(self, matrix: torch.Tensor, bent: bool = False):
+        self.matrix, self.bent = matrix.requires_grad_(), bent
+
+    def __call__(self, x):
+        return _bent(self.matrix)(x) if self.bent else -(x @ self.matrix.T)
 
 
 def _implicit_cases(generator):
-    yield case(_linear(normal(generator, 3, 3)), normal(generator, 5, 3), given="of a linear score")
-    yield case(_bent(normal(generator, 3, 3)), normal(generator, 5, 3), given="of a bent score")
-    yield case(_bent(normal(generator, 2, 2)), normal(generator, 4, 2), given="of a bent score in the plane")
+    yield case(_Trainable(normal(generator, 3, 3)), normal(generator, 5, 3), given="of a linear score")
+    yield case(_Trainable(normal(generator, 3, 3), bent=True), normal(generator, 5, 3), given="of a bent score")
+    yield case(
+        _Trainable(normal(generator, 2, 2), bent=True), normal(generator, 4, 2), given="of a bent score in the plane"
+    )
 
 
 def _implicit_truth(score, x):
     return score_matching.implicit(score, x).detach()
+
+
+def _trains(arguments, answer) -> bool:
+    """Whether the loss has the right gradient by the score's own matrix."""
+    score, x = arguments
+    loss = sum(part.sum() for part in answer) if isinstance(answer, (tuple, list)) else answer.sum()
+    try:
+        (ours,) = torch.autograd.grad(loss, score.matrix, retain_graph=True)
+    except RuntimeError:  # it does not depend on the matrix, or its graph is gone
+        return False
+    (wanted,) = torch.autograd.grad(score_matching.implicit(score, x).sum(), score.matrix)
+    return close(ours, wanted, RTOL)
 
 
 def _parts_of(score, x):
@@ -157,11 +177,23 @@ IMPLICIT = Exercise(
             "The divergence is halved too. The cross term of (s - m)^2/2 has no half: 2/2 = 1.",
         ),
     ),
+    conditions=(
+        Condition(
+            _trains,
+            lambda arguments, answer: (
+                "the values are right, but no network can be trained on them: the gradient of your loss by the network's "
+                "own parameters is not that of equation (eq-implicit). To autograd the divergence must be more than a "
+                "number, or only |s|^2/2 is trained, and the best network has no arrows. torch.autograd.grad forgets how "
+                "it came to its answer unless it is told to keep that"
+            ),
+            "no gradient",
+        ),
+    ),
     hints=(
         "Try it on s(x) = A x with a full matrix A: the divergence is the trace of A. What does the code say?",
         "torch.autograd.grad(value.sum(), x) adds up the rows of the Jacobian. You need entry i of row i.",
-        "A loop over i: the gradient of value[:, i].sum() by x, of which column i is kept "
-        "(retain_graph=True). Or call what the package has.",
+        "A loop over i: the gradient of value[:, i].sum() by x, of which column i is kept (create_graph=True, or the "
+        "divergence has no gradient of its own and teaches nothing). Or call what the package has.",
     ),
 )
 
