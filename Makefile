@@ -50,7 +50,7 @@ test: lint
 	$(ABREAST) -p no:cacheprovider --nbval-lax --nbval-cell-timeout 300 --rootdir chapters -c chapters/nbval.ini chapters
 
 test-all: lint mutants .venv/.site .venv/.lab
-	$(BIN)/python -m pytest -m slow
+	$(ABREAST) -m slow
 	$(BIN)/diffusion-book audit
 	$(BIN)/python scripts/calibrate.py --check
 
