@@ -26,10 +26,11 @@ def solve_ode(
 ) -> tuple[torch.Tensor | tuple, int]:
     """(state at times[-1], evaluations of field(t, state)) of d state/dt = field, times rising or falling.
 
-    The state is a tensor or a tuple of tensors. An adaptive method chooses its own steps between times[0] and times[-1]
-    so that each row's error stays within atol + rtol |state|, one choice for the whole batch; "euler", "midpoint",
-    "heun2" and "rk4" step from each of the times to the next. Raises BookError for an unknown method, times that turn
-    back, and a solution that is not finite or needs steps that are too small. Source: Chen et al. 2018; torchdiffeq.
+    The state is a tensor or a tuple of tensors. An adaptive method chooses its own steps between times[0] and times[-1],
+    one choice for the whole batch, so that the estimated error of each step, over atol + rtol |state|, has a root mean
+    square of at most 1 over all entries (of each part of a tuple). "euler", "midpoint", "heun2" and "rk4" step from each
+    of the times to the next. Raises BookError for an unknown method, times that turn back, and a solution that is not
+    finite or needs steps that are too small. Source: Chen et al. 2018; torchdiffeq.
     """
     if method not in FIXED + ADAPTIVE:
         raise BookError(
