@@ -8,6 +8,7 @@ from stepping import F64, close, normal
 from torch.distributions import MultivariateNormal
 
 from diffusion_book import divergence, elbo, gaussian_elbo, sde
+from diffusion_book.checks.ch06 import density_error
 from diffusion_book.denoiser import FromFunction
 from diffusion_book.errors import BookError
 from diffusion_book.exact import GaussianMixture
@@ -91,6 +92,22 @@ def test_an_arc_turns_at_constant_speed_and_keeps_the_length():
     close(slerp(a, 3 * b, 1.0), 3 * b)
     with pytest.raises(BookError, match="no single arc"):
         slerp(a, -a, 0.5)
+
+
+def test_no_power_of_the_time_places_twenty_steps_well_and_a_shifted_logarithm_does():
+    """Exercise 6.5: what its hint says, and that its target of a tenth tells the two apart with room on both sides."""
+    starts = (5e-4, 1e-3, 1.6e-3)
+    even = [density_error(torch.linspace(start, 1, 21, dtype=F64)) for start in starts]
+
+    def worst(curve, inverse):
+        """The largest share of the even steps' error, over the starts, for equal steps in curve(t)."""
+        grids = [inverse(torch.linspace(curve(start), curve(1.0), 21, dtype=F64)) for start in starts]
+        return max(density_error(times) / error for times, error in zip(grids, even, strict=True))
+
+    for power in (0.2, 0.25, 0.3, 1 / 3, 0.35, 0.4, 0.425, 0.5, 0.6, 0.7, 0.8):
+        assert worst(lambda t, p=power: t**p, lambda y, p=power: y ** (1 / p)) > 0.12
+    for shift in (0.02, 0.03, 0.05):
+        assert worst(lambda t, c=shift: math.log(t + c), lambda y, c=shift: y.exp() - c) < 0.08
 
 
 @pytest.mark.equation("eq-instantaneous")

@@ -172,6 +172,11 @@ def _one_angle(a, b, w):
     return (torch.sin((1 - w) * angle) * a + torch.sin(w * angle) * b) / torch.sin(angle)
 
 
+def _apart(a, b, w):
+    lengths = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    return _chord(*lengths, w) * _between_truth(a / lengths[0], b / lengths[1], w)
+
+
 BETWEEN = Exercise(
     number="6.3",
     title="Along the arc",
@@ -183,14 +188,20 @@ BETWEEN = Exercise(
         Mistake(
             "chord",
             _chord,
-            "This is the chord. Half way along it between two codes at a right angle the length is 0.71 of theirs, and no "
-            "noise that the model knows is as short as that.",
+            "This is the chord. Half way along it between two codes at a right angle the length is 0.71 of theirs, and "
+            "with the length the picture loses contrast.",
         ),
         Mistake(
             "chord stretched",
             _stretched,
             "The length is that of an arc, but the place is not: points at equal steps along the chord do not lie at equal "
             "angles.",
+        ),
+        Mistake(
+            "lengths apart",
+            _apart,
+            "The direction is right for codes of one length, but here length and direction were interpolated apart. "
+            "Equation (eq-slerp) takes a and b with the lengths that they have.",
         ),
         Mistake(
             "ends exchanged",
@@ -301,7 +312,7 @@ DENSITY = Exercise(
 # 6.5
 
 
-STEPS, SHARE = 20, 0.3
+STEPS, SHARE = 20, 0.1
 CLOUD = GaussianMixture(
     [0.5, 0.3, 0.2],
     [[-1.2, 0.4], [1.1, 0.9], [0.5, -1.3]],
@@ -310,7 +321,7 @@ CLOUD = GaussianMixture(
 
 
 def _times_cases(generator):
-    for first in (1e-3, 10 ** uniform(generator, -3.5, -2.5, 1).item()):
+    for first in (1e-3, 5e-4, 1.6e-3, 10 ** uniform(generator, -3.5, -2.5, 1).item()):
         yield case(first, 1.0, STEPS, given=f"from t = {first:.1e}")
 
 
@@ -410,8 +421,9 @@ TIMES = Exercise(
     ),
     hints=(
         "Equal steps in t are too long near the data, equal steps in log-SNR too short. Something between the two?",
-        "Equal steps in a power of t with an exponent below 1 lie between them, and so do equal steps in the angle whose "
-        "tangent is sigma/alpha.",
+        "Equal steps in a power of t lie between them and are not enough from every first, whatever the power. Near the "
+        "data, below t = 0.01 or so, such steps are still too short: which change of variable is steep above that and "
+        "nearly t itself below it?",
         "Build an evenly spaced tensor of the transformed time, transform back, and set both ends exactly.",
     ),
 )

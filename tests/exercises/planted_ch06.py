@@ -125,6 +125,13 @@ def bare_sines(a, b, w):
     return torch.sin((1 - w) * angle) * a + torch.sin(w * angle) * b
 
 
+def turned_and_scaled(a, b, w):
+    p, q = a.norm(dim=1), b.norm(dim=1)
+    angle = torch.acos((a * b).sum(1) / (p * q))
+    left, right = torch.sin((1 - w) * angle) / (p * torch.sin(angle)), torch.sin(w * angle) / (q * torch.sin(angle))
+    return (p + w * (q - p))[:, None] * (left[:, None] * a + right[:, None] * b)
+
+
 def quarter_circle(a, b, w):
     return math.cos(w * math.pi / 2) * a + math.sin(w * math.pi / 2) * b
 
@@ -254,6 +261,25 @@ def cubes(first, last, steps):
     times = torch.linspace(first ** (1 / 3), last ** (1 / 3), steps + 1, dtype=F64) ** 3
     times[0], times[-1] = first, last
     return times
+
+
+def by_angle(first, last, steps):
+    schedule = VP()
+    ends = [math.atan2(sigma, alpha) for alpha, sigma in (schedule(first), schedule(last))]
+    times = schedule.inverse_logsnr(-2 * torch.linspace(*ends, steps + 1, dtype=F64).tan().log())
+    times[0], times[-1] = first, last
+    return times
+
+
+def shifted(first, last, steps, power=0.3, shift=0.01):
+    roots = torch.linspace((first + shift) ** power, (last + shift) ** power, steps + 1, dtype=F64)
+    times = roots ** (1 / power) - shift
+    times[0], times[-1] = first, last
+    return times
+
+
+def shifted_fifth(first, last, steps):
+    return shifted(first, last, steps, 0.2)
 
 
 # 6.6
@@ -404,6 +430,7 @@ PLANTED = (
     Planted("6.2", noise_added_to_the_deviation, None),
     Planted("6.3", straight, "chord"),
     Planted("6.3", straight_then_stretched, "chord stretched"),
+    Planted("6.3", turned_and_scaled, "lengths apart"),
     Planted("6.3", from_b_to_a, "ends exchanged"),
     Planted("6.3", flattened, "one angle for all rows"),
     Planted("6.3", bare_sines, "not divided by the sine"),
@@ -420,6 +447,9 @@ PLANTED = (
     Planted("6.5", even, "uniform in t"),
     Planted("6.5", even_levels, "uniform in log-SNR"),
     Planted("6.5", hardly_bent, None),
+    Planted("6.5", squares, None),
+    Planted("6.5", cubes, None),
+    Planted("6.5", by_angle, None),
     Planted("6.6", pulled_and_summed, "probe used once"),
     Planted("6.6", without_a_probe, "no probe"),
     Planted("6.6", averaged, "mean over the entries"),
@@ -446,7 +476,7 @@ RIGHT = {
     "6.2": (by_deviations, by_matrix),
     "6.3": (by_plane, row_by_row),
     "6.4": (at_once, recursively),
-    "6.5": (squares, cubes),
+    "6.5": (shifted, shifted_fifth),
     "6.6": (through_the_matrix, of_a_sum),
     "6.7": (by_the_bins, by_log2),
     "6.8": (by_torch, by_logs),
