@@ -16,6 +16,13 @@ from diffusion_book.errors import BookError
 __all__ = ["Card", "Case", "Condition", "Exercise", "Mistake", "Verdict", "check", "examine", "exercises", "find"]
 
 
+class NoSuchExercise(BookError):
+    """A number that no exercise has. A notebook shows the message alone: where check was called is no riddle."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 @lru_cache(maxsize=1)
 def exercises() -> dict[str, Exercise]:
     """Every exercise of the book by its number, in order."""
@@ -31,7 +38,7 @@ def find(number: str) -> Exercise:
         return book[str(number)]
     near = difflib.get_close_matches(str(number), book, n=3, cutoff=0.3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"they run from {min(book)} to {max(book)}."
-    raise BookError(f"there is no exercise {number}: {hint}")
+    raise NoSuchExercise(f"there is no exercise {number}: {hint}")
 
 
 def check(number: str, function: Callable, seed: int | None = None) -> Card:

@@ -4,6 +4,7 @@ The function is called on cases drawn at random; its values are held against the
 against those of known wrong formulas. Source code is never looked at, so every equivalent solution passes.
 """
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -137,18 +138,27 @@ def _answer(exercise: Exercise, case: Case, function: Callable, seconds: float):
     answer = call(function, arguments, seconds, f"{exercise.function}{_signature(exercise)}")
     for position, (now, before) in enumerate(zip(arguments, case.make(), strict=True)):
         if isinstance(now, torch.Tensor) and not torch.equal(now.nan_to_num(), before.nan_to_num()):
+            x = _parameter(function, position)
             raise Interrupted(
-                f"your function changed its argument number {position + 1} in place: the caller still needs it. "
-                "Write x = x * a instead of x *= a, and x.clamp(...) instead of x.clamp_(...)"
+                f"your function changed its argument {x} in place, which the caller still needs: write `{x} = {x} - 1` "
+                f"instead of `{x} -= 1`, and `{x}.clamp(...)` instead of `{x}.clamp_(...)`. What reshape, view and slices "
+                f"give shares the memory of {x}"
             )
     if answer is None:
         raise Interrupted("your function returned nothing: is there a `return` at its end?")
     return answer
 
 
-def _signature(exercise: Exercise) -> str:
-    import inspect
+def _parameter(function: Callable, position: int) -> str:
+    """What the function calls its argument at this position."""
+    try:
+        parameter = list(inspect.signature(function).parameters.values())[position]
+        return "x" if parameter.kind is parameter.VAR_POSITIONAL else parameter.name
+    except (ValueError, TypeError, IndexError):
+        return "x"
 
+
+def _signature(exercise: Exercise) -> str:
     return str(inspect.signature(exercise.truth)) if exercise.truth is not None else "(...)"
 
 
@@ -194,21 +204,45 @@ def _off(exercise: Exercise, case: Case, answer, truth) -> str | None:
     except BookError as error:
         return str(error)
     if len(got) != len(wanted):
-        return f"{len(wanted)} values were expected, but your function returned {len(got)}"
+        return _miscounted(answer, got, wanted)
     for position, (ours, right) in enumerate(zip(got, wanted, strict=True)):
         which = f"value {position + 1} of {len(wanted)}: " if len(wanted) > 1 else ""
-        problem = _compare(ours, right, exercise.rtol)
+        problem = _compare(ours, right, exercise.rtol, case.make())
         if problem:
             real = ours.shape == right.shape and not ours.is_complex() and bool(ours.isfinite().all())
             return exercise.show(case.make(), answer, truth) if exercise.show and real else which + problem
     return None
 
 
-def _compare(ours: torch.Tensor, right: torch.Tensor, rtol: float) -> str | None:
+def _miscounted(answer, got: list[torch.Tensor], wanted: list[torch.Tensor]) -> str:
+    """What is said of an answer of more or fewer parts than the truth."""
+    if len(wanted) > 1:
+        count = "a pair was" if len(wanted) == 2 else f"{len(wanted)} values were"
+        expected = f"{count} expected, `return {', '.join('abcdefgh'[: len(wanted)])}`"
+    else:
+        shape = tuple(wanted[0].shape)
+        expected = f"a tensor of shape {shape} was expected" if shape else "a number was expected"
+    if not isinstance(answer, (tuple, list)):
+        returned = f"one {type(answer).__name__.lower()}" + (f" of shape {tuple(got[0].shape)}" if got[0].ndim else "")
+        return f"{expected}, but your function returned {returned}"
+    numbers = not any(isinstance(item, (torch.Tensor, tuple, list)) for item in answer)
+    returned = f"a {type(answer).__name__} of {len(answer)} {'numbers' if numbers else 'values'}"
+    remedy = ""
+    if len(wanted) == 1 and wanted[0].ndim and wanted[0].numel() == sum(part.numel() for part in got):
+        tensors = all(isinstance(item, torch.Tensor) for item in answer)
+        remedy = (
+            ": " + ("torch.stack(...)" if tensors else f"torch.tensor(..., dtype={wanted[0].dtype})") + " makes it one"
+        )
+    return f"{expected}, but your function returned {returned}{remedy}"
+
+
+def _compare(ours: torch.Tensor, right: torch.Tensor, rtol: float, arguments: tuple) -> str | None:
     if ours.device.type != right.device.type:
         return (
             f"the answer is on the device {ours.device}, the inputs are on {right.device}: keep new tensors on x.device"
         )
+    if right.ndim == 0 and ours.ndim and ours.numel() == 1:
+        return f"a number was expected, and this is a tensor of shape {tuple(ours.shape)} that holds one: x.item()"
     if ours.shape != right.shape:
         return f"the shape is {tuple(ours.shape)}, expected {tuple(right.shape)}"
     if ours.is_complex() and not right.is_complex():
@@ -216,10 +250,10 @@ def _compare(ours: torch.Tensor, right: torch.Tensor, rtol: float) -> str | None
     if ours.is_floating_point() != right.is_floating_point() and right.is_floating_point():
         return f"the answer holds {ours.dtype}, expected {right.dtype}"
     if ours.dtype != right.dtype and right.ndim > 0:
-        return (
-            f"the dtype is {ours.dtype}, expected {right.dtype}: a tensor made without dtype= is float32, "
-            "use the dtype of the inputs"
-        )
+        why = "a tensor made without dtype= is float32, " if ours.dtype == torch.float32 else ""
+        given = any(isinstance(argument, torch.Tensor) and argument.dtype == right.dtype for argument in arguments)
+        remedy = "use the dtype of the inputs" if given else f"write dtype={right.dtype}"
+        return f"the dtype is {ours.dtype}, expected {right.dtype}: {why}{remedy}"
     if close(ours, right, rtol):
         return None
     bad = (ours.double() - right.double()).abs().nan_to_num(math.inf)

@@ -34,6 +34,8 @@ def call(function: Callable, arguments: tuple, limit: float, signature: str):
             if not clock.struck:
                 raise
             raise Interrupted(f"stopped after {limit:.3g} s: is there a loop that does not end?") from None
+        except SystemExit:
+            raise Interrupted("your function ended the program: is there an exit() in it?") from None
         except Exception as error:
             raise Interrupted(_explain(error, function, signature)) from None
 
@@ -68,7 +70,7 @@ class _Clock:
 
 def _explain(error: Exception, function: Callable, signature: str) -> str:
     """The error, and the line of the student's own code where it arose."""
-    text = f"your function raised {type(error).__name__}: {error}"
+    text = f"your function raised {type(error).__name__}" + (f": {error}" if str(error) else "")
     code = getattr(function, "__code__", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
     if frames:

@@ -14,6 +14,7 @@ import torch
 
 from diffusion_book import checks, forward
 from diffusion_book.checks import Condition, Exercise, Mistake, examine
+from diffusion_book.checks.card import foldouts, marked
 from diffusion_book.checks.draws import case
 from diffusion_book.schedules import Discrete
 
@@ -122,6 +123,103 @@ def test_a_complex_answer_is_said_to_be_one(answer, truth, show):
     verdict = examine(exercise, answer)
     assert verdict.text.startswith("the answer is complex: a root or a power of a negative number was taken")
     assert verdict.mistake is None
+
+
+def said(answer, truth, *arguments) -> str:
+    """What a check says of a function whose answer is `answer(*arguments)`."""
+    exercise = Exercise("9.3", "Any", "any", lambda g: [case(*arguments)], truth, "")
+    return examine(exercise, answer).text
+
+
+THREE, PAIR = torch.arange(3.0).double(), torch.arange(2.0).double()
+
+
+@pytest.mark.parametrize(
+    "answer, truth, words",
+    [
+        (
+            [0.0, 1.0, 2.0],
+            THREE,
+            "a tensor of shape (3,) was expected, but your function returned a list of 3 numbers: "
+            "torch.tensor(..., dtype=torch.float64) makes it one",
+        ),
+        (list(THREE), THREE, "returned a list of 3 values: torch.stack(...) makes it one"),
+        ([0.0, 1.0], THREE, "a tensor of shape (3,) was expected, but your function returned a list of 2 numbers\n"),
+        ((1.0, 2.0), 1.0, "a number was expected, but your function returned a tuple of 2 numbers\n"),
+        (PAIR, (0.0, 1.0), "a pair was expected, `return a, b`, but your function returned one tensor of shape (2,)"),
+        (PAIR.numpy(), (0.0, 1.0), "returned one ndarray of shape (2,)"),
+        (1.0, (0.0, 1.0, 2.0), "3 values were expected, `return a, b, c`, but your function returned one float\n"),
+        ((0.0, PAIR[1:]), (0.0, 1.0), "value 2 of 2: a number was expected, and this is a tensor of shape (1,)"),
+        (THREE[:1], THREE, "the shape is (1,), expected (3,)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_list_for_a_tensor_and_a_tensor_for_a_pair_are_said_to_be_that(answer, truth, words):
+    assert words in said(lambda x: answer, lambda x: truth, 1.0)
+
+
+def test_a_tuple_of_one_and_a_pair_in_a_list_are_right():
+    assert said(lambda x: (2 * x,), lambda x: 2 * x, THREE).startswith("PASS")
+    assert said(lambda x: [x, 2 * x], lambda x: (x, 2 * x), THREE).startswith("PASS")
+
+
+@pytest.mark.parametrize(
+    "answer, argument, words",
+    [
+        (THREE.float(), 1.0, ": a tensor made without dtype= is float32, write dtype=torch.float64"),
+        (THREE.float(), THREE, ": a tensor made without dtype= is float32, use the dtype of the inputs"),
+        (THREE.half(), THREE, "the dtype is torch.float16, expected torch.float64: use the dtype of the inputs"),
+        (THREE.half(), THREE.int(), "expected torch.float64: write dtype=torch.float64"),
+    ],
+)
+def test_what_is_said_of_a_dtype_fits_the_answer_and_the_inputs(answer, argument, words):
+    assert words in said(lambda x: answer, lambda x: THREE, argument)
+
+
+def test_an_argument_changed_in_place_is_called_by_its_name():
+    def shifted(x, k):
+        k = k.reshape(-1, 1)
+        k -= 1
+        return x * k
+
+    text = said(shifted, lambda x, k: x * (k - 1), 2.0, torch.ones(3))
+    assert "changed its argument k in place" in text
+    assert "`k = k - 1` instead of `k -= 1`" in text
+    assert "reshape" in text
+    assert "argument x in place" in said(lambda *given: given[0].neg_(), lambda x: x, torch.ones(3))
+
+
+def test_an_exit_and_an_empty_assert_are_said_in_words():
+    def asserts(x):
+        raise AssertionError
+
+    assert said(lambda x: sys.exit(), lambda x: x, 1.0).startswith("your function ended the program")
+    assert said(asserts, lambda x: x, 1.0).startswith("your function raised AssertionError\n")
+
+
+def test_a_card_shows_code_and_emphasis_and_leaves_products_alone():
+    assert marked("the *variance* of `a*b` < *a step*") == (
+        "the <em>variance</em> of <code>a*b</code> &lt; <em>a step</em>"
+    )
+    for text in ("x*y*z", "x = x * a instead of x *= a", "f(*args, *more)", "one ` alone *here*", "(a - 1) * b * c"):
+        assert marked(text) == text
+
+
+def test_hints_look_as_if_they_could_be_opened():
+    """Where no style sheet of ours is: JupyterLab's takes the triangle away and the pointer."""
+    for summary in re.findall("<summary.*?</summary>", foldouts(["one", "two"])):
+        assert "cursor: pointer; text-decoration: underline dotted" in summary
+        assert "(click to open)" in summary
+
+
+def test_a_number_that_no_exercise_has_is_one_line_in_a_notebook():
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    with capture_output() as captured:
+        InteractiveShell().run_cell("from diffusion_book.checks import check\ncheck('1.30', len)")
+    assert captured.stdout.strip().startswith("there is no exercise 1.30: did you mean 1.")
+    assert "Traceback" not in captured.stdout + captured.stderr
 
 
 def test_conditions_hold_beside_a_truth_and_are_asked_once_the_values_are_right():
