@@ -95,12 +95,14 @@ def record(verdict) -> None:
     with contextlib.suppress(BookError, OSError):  # a folder that cannot be written must not keep anyone from learning
         folder = find_workspace()
         if folder is not None:
-            note(folder, verdict.exercise.number, verdict.status)
+            note(folder, verdict.exercise.number, verdict.status, "notebook")
 
 
-def note(folder: Path, number: str, status: str) -> None:
-    """Note the outcome of one check. A stub that is not written yet is no attempt and changes nothing: the answer may stand in
-    the other of the two places, the notebook or exercises/. What was passed once stays passed.
+def note(folder: Path, number: str, status: str, where: str = "exercises") -> None:
+    """Note the outcome of one check, and where the function stands: "notebook" or "exercises".
+
+    A stub that is not written yet is no attempt and changes nothing: the answer may stand in the other of the two places.
+    What was passed once stays passed.
 
     Raises BookError where the progress cannot be read or written.
     """
@@ -108,7 +110,7 @@ def note(folder: Path, number: str, status: str) -> None:
         return
     state, now = read_state(folder), datetime.now().astimezone().isoformat(timespec="minutes")
     entry = state["progress"].get(number, {"tried": 0, "passed": None})
-    entry |= {"status": status, "when": now, "tried": entry["tried"] + 1}
+    entry |= {"status": status, "when": now, "where": where, "tried": entry["tried"] + 1}
     if status == "passed":
         entry["passed"] = entry.get("passed") or now
     state["progress"][number] = entry

@@ -103,7 +103,7 @@ def check(args) -> int:
     print("\n" + _table(plan, outcomes, course.read_state(workspace)["progress"] if own else None))
     wrong = [outcome.number for outcome in outcomes if outcome.status == "wrong"]
     if wrong:
-        print(f"\nStuck? `diffusion-book check {wrong[0]} --hint` gives a hint, one at a time.")
+        print(f"\nStuck? `{_command('diffusion-book')} check {wrong[0]} --hint` gives a hint, one at a time.")
     if any(outcome.status == "broken" for outcome in outcomes):
         return 2
     return 0 if all(outcome.status == "passed" for outcome in outcomes) else 1
@@ -156,9 +156,10 @@ def _table(plan, outcomes: list[Outcome], progress: dict | None) -> str:
             continue
         entry = (progress or {}).get(number, {})
         now = status.get(number, "unfinished")
-        elsewhere = (
-            now == "unfinished" and "status" in entry
-        )  # written in the notebook, not in exercises/, or not checked now
+        # not checked now, or written in the notebook and not in exercises/
+        elsewhere = "status" in entry and (
+            number not in status or now == "unfinished" and entry.get("where", "notebook") == "notebook"
+        )
         now = entry["status"] if elsewhere else now
         word = {"passed": "passed", "unfinished": "to do", "wrong": "not yet", "broken": "not yet"}[now]
         tries = _count(entry["tried"], "try").replace("trys", "tries") if entry.get("tried") else ""

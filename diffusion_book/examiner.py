@@ -134,7 +134,8 @@ def _examine_all(send, words, folder, seed, limit) -> None:
         if path not in loaded:
             together = tuple(other for other in asked if files[other] == path)
             send("at", (together, path.name), LOAD)
-            loaded[path] = _load(path)
+            with _headed(f"{path.name} prints:"):
+                loaded[path] = _load(path)
         module = loaded[path]
         if not isinstance(module, types.ModuleType):
             send("outcome", Outcome(number, "broken", module), START)
@@ -144,9 +145,30 @@ def _examine_all(send, words, folder, seed, limit) -> None:
         else:
             exercise = exercise if limit is None else replace(exercise, limit=limit)
             send("at", ((number,), None), exercise.limit + GRACE)
-            verdict = checks.examine(exercise, getattr(module, exercise.function), seed)
+            with _headed(f"{exercise.function} (exercise {number}) prints:"):
+                verdict = checks.examine(exercise, getattr(module, exercise.function), seed)
             send("outcome", Outcome(number, verdict.status, numbered(verdict.text)), START)
     send("done", None, START)
+
+
+class _Headed:
+    """A stream that writes a line of its own before whatever comes first."""
+
+    def __init__(self, stream, head: str):
+        self.stream, self.head = stream, head
+
+    def write(self, text: str) -> int:
+        if self.head and text:
+            self.stream.write(f"{self.head}\n")
+            self.head = ""
+        return self.stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def _headed(head: str):
+    return contextlib.redirect_stdout(_Headed(sys.stdout, head))
 
 
 def chosen(words: tuple[str, ...], folder: Path) -> list[str]:
@@ -165,9 +187,7 @@ def chosen(words: tuple[str, ...], folder: Path) -> list[str]:
         if word.isdecimal() and int(word) in chapters:
             wanted |= {number for number, exercise in book.items() if exercise.chapter == int(word)}
         elif word.isdecimal():
-            near = min(chapters, key=lambda chapter: abs(chapter - int(word)))
-            listed = ", ".join(map(str, chapters))
-            raise BookError(f"there are no exercises of a chapter {word}: did you mean {near}? There are {listed}")
+            raise BookError(f"there are no exercises of a chapter {word}, only of {', '.join(map(str, chapters))}")
         else:
             wanted.add(checks.find(word).number)
     return [number for number in book if number in wanted]

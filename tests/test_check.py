@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_every_kind_of_answer_gets_its_own_message_and_none_holds_up_the_rest(he
         wrong: "return 123456.0",
         stub: "raise NotImplementedError",
         endless: "import time; time.sleep(600)",  # cannot be interrupted from within: it must be killed
-        gone: "raise SystemExit(3)",
+        gone: "import os; os._exit(3)",
     }
     overrides = "".join(
         f"def {BOOK[number].function}(*arguments):\n    {body}\n\n\n" for number, body in bodies.items()
@@ -135,7 +136,7 @@ def test_another_folder_can_be_checked_and_is_not_counted(here, capsys):
 
 def test_what_was_passed_in_the_notebook_stays_passed_beside_an_empty_stub(here, capsys):
     course.start(here, 5)
-    course.note(here, "1.1", "passed")
+    course.note(here, "1.1", "passed", "notebook")
     assert run("check", "1.1") == 1  # nothing is in the file
     printed = capsys.readouterr().out
     assert re.search(r"^✓ 1\.1 .* passed +1 try .*, in the notebook$", printed, re.MULTILINE)
@@ -153,6 +154,41 @@ def test_a_function_that_is_not_there_is_said_and_is_no_try(here, capsys):
         in capsys.readouterr().out
     )
     assert course.read_state(here)["progress"] == {}
+
+
+def test_a_function_that_was_renamed_after_a_try_is_to_do_again(here, capsys):
+    course.start(here, 5)
+    course.note(here, "1.1", "wrong")
+    own_file().write_text("", encoding="utf-8")
+    assert run("check", "1.1") == 1
+    assert re.search(r"^○ 1\.1 .* to do +1 try  \S+ \S+$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_what_a_function_prints_stands_under_its_name(here, capfd):
+    """And what the file prints while it is loaded under the file's."""
+    course.start(here, 5)
+    first, second = (BOOK[number] for number in FIRST[:2])
+    own_file().write_text(
+        f"print('loaded')\ndef {first.function}(*x): print('one')\ndef {second.function}(*x): print('two')\n"
+    )
+    assert run("check", first.number, second.number) == 1
+    printed = [line.strip() for line in capfd.readouterr().out.splitlines()]
+    for head, line in (
+        (f"{own_file().name} prints:", "loaded"),
+        (f"{first.function} (exercise {first.number}) prints:", "one"),
+        (f"{second.function} (exercise {second.number}) prints:", "two"),
+    ):
+        assert printed.count(head) == 1
+        assert printed[printed.index(head) + 1] == line
+
+
+def test_the_way_to_a_hint_is_one_that_the_shell_finds(here, capsys, monkeypatch):
+    course.start(here, 5)
+    own_file().write_text(f"def {BOOK['1.1'].function}(*x): return 0.0\n")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert run("check", "1.1") == 1
+    printed = capsys.readouterr().out
+    assert f"Stuck? `{Path(sys.executable).parent.absolute() / 'diffusion-book'} check 1.1 --hint` gives" in printed
 
 
 def test_what_cannot_be_checked_is_said_in_one_line(here, capsys):
@@ -186,7 +222,7 @@ def test_numbers_name_exercises_and_chapters(here, words, expected):
     "word, near",
     [
         ("1.77", "did you mean 1."),
-        ("99", "did you mean"),
+        ("99", "there are no exercises of a chapter 99, only of 1, 2, 3"),
         ("one", "they run from"),
         ("1.1.1", "1.1"),
         ("-1", "no exercise"),
