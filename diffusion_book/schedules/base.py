@@ -92,6 +92,7 @@ class Schedule:
 
 def check_time(t: Time) -> None:
     """Times live in [0, 1]; anything else would extrapolate the curves in silence."""
-    inside = bool(((t >= 0) & (t <= 1)).all()) if isinstance(t, torch.Tensor) else 0 <= t <= 1
+    low, high = (t.aminmax() if t.numel() else (0.0, 1.0)) if isinstance(t, torch.Tensor) else (t, t)
+    inside = bool(low >= 0 and high <= 1)  # no NaN is
     if not inside:
         raise BookError(f"time must lie in [0, 1] (0 = data, 1 = noise), but got {t}")
