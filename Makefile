@@ -21,9 +21,10 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constra
 	$(BIN)/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown myst
 	@touch $@
 
-# JupyterLab on the first chapter
+# JupyterLab on the first chapter, in a course folder: what is written there is yours, and the repository's chapters stay clean
 lab: .venv/.lab
-	$(BIN)/jupyter lab --notebook-dir=. $(firstword $(sort $(wildcard chapters/*.ipynb)))
+	$(BIN)/diffusion-book start my-course $(if $(wildcard my-course/diffusion-book.json),--update)
+	cd my-course && ../$(BIN)/jupyter lab --notebook-dir=. $(firstword $(sort $(wildcard chapters/*.ipynb)))
 
 .venv/.site: .venv/.core
 	$(INSTALL) -e ".[site]"

@@ -8,6 +8,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 KINDS = {"chapters": (".md", ".ipynb", ".toml"), "exercises": (".py",)}  # as in diffusion_book/course.py
+REFERENCES = Path("book/references.bib")
 
 
 class BuildWithCourse(build_py):
@@ -24,6 +25,8 @@ class BuildWithCourse(build_py):
             for file in sorted((ROOT / kind).iterdir()):
                 if file.suffix in endings:
                     shutil.copyfile(file, course / kind / file.name)
+        (course / REFERENCES.parent).mkdir()
+        shutil.copyfile(ROOT / REFERENCES, course / REFERENCES)
 
 
 setup(cmdclass={"build_py": BuildWithCourse})

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,9 +18,11 @@ from pathlib import Path
 import diffusion_book
 from diffusion_book.errors import BookError
 from diffusion_book.files import replace_file
+from diffusion_book.lab import for_lab, read_references
 
 MARKER = "diffusion-book.json"
 KINDS = {"chapters": (".md", ".ipynb", ".toml"), "exercises": (".py",)}  # setup.py packs the same
+REFERENCES = Path("book/references.bib")  # and this
 
 # ---------------------------------------------------------------------------------------- the book's own copy
 
@@ -179,7 +182,7 @@ def _fresh(seed: int | None) -> dict:
 
 
 def _fill(folder: Path, state: dict) -> Changes:
-    """Copy every file that is missing or that the student has not touched since it was given out."""
+    """Write every file that is missing or that the student has not touched since it was given out."""
     changes, given, files = Changes(), state["files"], course_files()
     write_state(folder, state)  # first: whatever interrupts the copying, --update can go on
     moment = time.time()
@@ -189,7 +192,7 @@ def _fill(folder: Path, state: dict) -> Changes:
     for name in files:
         pairs.setdefault(name.rsplit(".", 1)[0] if name.startswith("chapters/") else name, []).append(name)
     for names in pairs.values():
-        new = {name: files[name].read_bytes() for name in names}
+        new = {name: given_out(name, files[name]) for name in names}
         marks = {name: fingerprint(name, data) for name, data in new.items()}
         here = {name: fingerprint(name, (folder / name).read_bytes()) for name in names if (folder / name).exists()}
         if any(mark not in (given.get(name), marks[name]) for name, mark in here.items()):
@@ -204,6 +207,13 @@ def _fill(folder: Path, state: dict) -> Changes:
             given[name] = marks[name]
     write_state(folder, state | {"book": diffusion_book.__version__})
     return changes
+
+
+def given_out(name: str, file: Path) -> bytes:
+    """What a workspace holds of one of the book's files: of a chapter what JupyterLab shows right, else the file as it is."""
+    if re.match(r"chapters/\d+_", name):
+        return for_lab(file, read_references(course_root() / REFERENCES))
+    return file.read_bytes()
 
 
 def fingerprint(name: str, data: bytes) -> str:

@@ -39,6 +39,8 @@ def built(tmp_path_factory) -> Built:
     for name in ("diffusion_book", "chapters", "exercises", "solutions", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "golden")
         shutil.copytree(ROOT / name, home / "source" / name, ignore=ignored)
+    (home / "source/book").mkdir()
+    shutil.copy(ROOT / course.REFERENCES, home / "source" / course.REFERENCES)
     stale = home / "source/build/lib/diffusion_book/course/chapters/99_withdrawn.md"
     stale.parent.mkdir(parents=True)
     stale.write_text("of an earlier build")
@@ -62,7 +64,7 @@ def test_a_wheel_holds_the_course_and_neither_solutions_nor_tests(built):
     packed = {
         name.removeprefix("diffusion_book/course/") for name in names if name.startswith("diffusion_book/course/")
     }
-    assert packed == {name for name in course.course_files() if name != "README.md"}
+    assert packed == {*course.course_files(), course.REFERENCES.as_posix()} - {"README.md"}
     assert any(name.startswith("exercises/ch01_") for name in packed)
     assert "diffusion_book/workspace.md" in names
     assert not [name for name in names if "solution" in name or "test_" in name or "planted" in name]

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import shutil
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from importlib.util import find_spec
 import pytest
 from conftest import ROOT
 
-from diffusion_book import equations
+from diffusion_book import course, equations
 
 pytestmark = pytest.mark.slow
 
@@ -39,12 +39,12 @@ def answers(url: str) -> bool:
 
 @pytest.fixture
 def lab(tmp_path):
-    """The address of a JupyterLab over a copy of the chapters, its settings and files all in tmp_path."""
+    """The address of a JupyterLab over the chapters of a new course, its settings and files all in tmp_path."""
     if CHAPTER is None:
         pytest.skip("chapter 1 has no notebook: make chapter N=01")
     if not all(map(find_spec, ("jupyterlab", "jupytext", "jupyterlab_myst"))):
         pytest.skip('JupyterLab is not here: pip install -c constraints.txt -e ".[lab]"')
-    shutil.copytree(ROOT / "chapters", tmp_path / "chapters", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    course.start(tmp_path / "course", 1)
     viewers = tmp_path / "settings" / "@jupyterlab" / "docmanager-extension"
     viewers.mkdir(parents=True)
     # what `jupytext-config set-default-viewer` sets: a click on the .md opens it as a notebook
@@ -61,7 +61,11 @@ def lab(tmp_path):
         "PYTHONPATH": str(ROOT),
     }
     words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--port-retries=0"]
-    words += ["--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={tmp_path / 'chapters'}"]
+    words += [
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
+        f"--ServerApp.root_dir={tmp_path / 'course' / 'chapters'}",
+    ]
     words += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     log = tmp_path / "lab.log"
     with log.open("w") as file:
@@ -184,13 +188,22 @@ def save_and_read(page, lab: str, name: str) -> dict:
         page.wait_for_timeout(500)
 
 
-def test_the_text_file_opens_as_a_notebook_with_numbered_equations(lab, browser):
-    with opened(browser, lab, CHAPTER.with_suffix(".md").name) as page:
+@pytest.mark.parametrize("ending", [".md", ".ipynb"])
+def test_equations_and_exercises_have_the_numbers_of_the_book_and_papers_their_names(lab, browser, ending):
+    """The messages of the checks name them so. The text opens as a notebook, too."""
+    text = CHAPTER.with_suffix(".md")
+    numbers = {equation.label: equation.number for equation in equations.of_chapter(text)}
+    exercise = re.findall(r"^:label: (ex-1-\d+)$", text.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    with opened(browser, lab, CHAPTER.with_suffix(ending).name) as page:
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        label = equations.of_chapter(CHAPTER.with_suffix(".md"))[0].label
-        block = bring(page, f".myst [id='{label}']")
-        assert block.locator(".katex").count()
-        assert "(1)" in block.inner_text()
-        text = " ".join(page.locator(".myst").all_inner_texts())
-        assert "% computed by" not in text
-        assert "{eq}" not in text
+        for label in list(numbers)[:4]:
+            block = bring(page, f".myst [id='{label}']")
+            assert block.locator(".katex").count()
+            assert f"({numbers[label]})" in block.inner_text()
+        assert "Exercise 1.2" in bring(page, f".myst [id='{exercise}']").inner_text()
+        seen = " ".join(page.locator(".myst").all_inner_texts())
+        assert set(re.findall(r"\(\d+(?:\.\d+)?\)", seen)) >= {"(1.1)", "(1.2)"}
+        assert not re.search(r"\(\d\)", seen), "a display without a label has a number"
+        assert "Ho et al. (2020)" in seen
+        for raw in ("% computed by", "{eq}", "{math}", "numbering:", "enumerat", "ho2020ddpm"):
+            assert raw not in seen
