@@ -6,9 +6,36 @@ import torch
 
 from diffusion_book import forward
 from diffusion_book.checks.draws import case, normal, number
-from diffusion_book.checks.exercise import Condition, Exercise, Mistake
+from diffusion_book.checks.exercise import Condition, Exercise, Mistake, parts
+from diffusion_book.errors import BookError
 from diffusion_book.observer import gaussian_information, two_picture_error
 from diffusion_book.schedules import Discrete, betas
+
+
+def _show_mix(x, eps, answer, truth, which: str, equation: str) -> str:
+    """How much of x and of eps is in an answer, by least squares; or that the dtype is another, or x and eps are not all."""
+    if answer.dtype != truth.dtype:
+        why = (
+            ": .float() makes it so, and so does a tensor made without dtype=" if answer.dtype == torch.float32 else ""
+        )
+        return f"the dtype is {answer.dtype}, expected {truth.dtype}{why}"
+    basis = torch.stack([x.flatten(), eps.flatten()], 1)
+    mixes = [torch.linalg.lstsq(basis, value.double().reshape(-1, 1)).solution.flatten() for value in (answer, truth)]
+    neither = (answer.flatten() - basis @ mixes[0]).square().mean().sqrt().item()
+    if neither > 1e-4:  # more than rounding
+        return (
+            f"{which} holds something that is neither x nor eps times a number, about {neither:.2g} in each entry (if your "
+            "function draws noise: there is no need to, eps is given)"
+        )
+    ours, right = ([f"{round(share, 3) + 0.0:.1%}" for share in mix.tolist()] for mix in mixes)
+    if ours == right:
+        off = ((answer - truth).abs().max() / truth.abs().max()).item()
+        return f"{which} is off by {off:.1g} of its largest entry"
+    return (
+        f"{which} has {ours[0]} of the signal and {ours[1]} of a unit noise; "
+        f"equation ({equation}) says {right[0]} and {right[1]}"
+    )
+
 
 # 1.1
 
@@ -26,6 +53,9 @@ FIRST = Exercise(
     cases=_first_cases,
     truth=lambda x, beta, eps: forward.chain_step(x, beta, eps),
     read="'A thousand small pushes' and equation (eq-chain-step)",
+    show=lambda arguments, answer, truth: _show_mix(
+        arguments[0], arguments[2], *parts(answer), truth, "your x_1", "eq-chain-step"
+    ),
     mistakes=(
         Mistake(
             "beta for its root",
@@ -73,6 +103,11 @@ def _signal_cases(generator):
         yield case(chain, k, given=f"for a chain of {steps} steps, at k = {k}")
 
 
+def _by_sum(betas, k) -> tuple[float, float]:
+    bar = 1 - betas[:k].sum().item()
+    return _signal(bar) if bar >= 0 else (math.nan, (1 - bar) ** 0.5)
+
+
 def _signal(bar: float, root: bool = True) -> tuple[float, float]:
     return (bar**0.5, (1 - bar) ** 0.5) if root else (bar, 1 - bar)
 
@@ -99,8 +134,8 @@ SIGNAL = Exercise(
         Mistake(
             "one step too many",
             lambda betas, k: _signal(torch.cumprod(1 - betas, 0)[min(k, len(betas) - 1)].item()),
-            "You are one step too far, and at k = K there is no such step: betas[0] is beta_1, so the product over k steps is "
-            "entry k - 1 of the running product.",
+            "You are one step too far, and at k = K there is no such step: betas[0] is beta_1, so beta_k, "
+            "the last that belongs, is entry k - 1.",
         ),
         Mistake(
             "step 0 wraps around",
@@ -118,6 +153,27 @@ SIGNAL = Exercise(
             lambda betas, k: (torch.prod(1 - betas[:k]).item() ** 0.5, 1 - torch.prod(1 - betas[:k]).item()),
             "The second value is the variance of the noise; its standard deviation was asked for.",
         ),
+        Mistake(
+            "one minus the root",
+            lambda betas, k: (torch.prod(1 - betas[:k]).item() ** 0.5, 1 - torch.prod(1 - betas[:k]).item() ** 0.5),
+            "The noise is 1 - sqrt(alpha_bar_k); it is the root of the difference, not the difference of the roots.",
+        ),
+        Mistake(
+            "signal and noise exchanged",
+            lambda betas, k: _signal(1 - torch.prod(1 - betas[:k]).item()),
+            "The two values have changed places: the first multiplies the picture, and with no step at all it is 1.",
+        ),
+        Mistake(
+            "first step left out",
+            lambda betas, k: _signal(torch.prod(1 - betas[1:k]).item()),
+            "The first step is missing: betas[0] is beta_1.",
+        ),
+        Mistake(
+            "one minus the sum",
+            _by_sum,
+            "You subtracted the sum of the betas from 1. Each step keeps a share of what is left by then, not of the whole, "
+            "and shares of shares multiply.",
+        ),
     ),
     hints=(
         "Which entries of `betas` belong to the first k steps? Try k = 1, then k = 0.",
@@ -131,7 +187,7 @@ SIGNAL = Exercise(
 
 
 def _batch_cases(generator):
-    chain = betas.linear(1000, 1e-4, number(generator, 0.015, 0.025))
+    chain = betas.linear(1000, 1e-4, number(generator, 0.008, 0.012))
     for end in ([], [1], [1000]):
         k = torch.cat([torch.tensor(end), torch.randint(200, 1000, (3 - len(end),), generator=generator)]).long()
         yield case(normal(generator, 3, 1, 4, 4), chain, k, normal(generator, 3, 1, 4, 4))
@@ -155,23 +211,17 @@ def _next(betas, k):
 
 
 def _show_batch(arguments, answer, truth) -> str:
-    """How much of the picture and of the noise is in the worst row, by least squares."""
+    """The worst row, as a mix of its picture and its noise."""
     x, _, k, eps = arguments
+    (answer,) = parts(answer)
     row = int((answer - truth).square().flatten(1).sum(1).argmax())
-    basis = torch.stack([x[row].flatten(), eps[row].flatten()], 1)
-    ours, right = (
-        torch.linalg.lstsq(basis, value[row].double().reshape(-1, 1)).solution.flatten().tolist()
-        for value in (answer, truth)
-    )
-    return (
-        f"at k = {k[row].item()} your x_k has {ours[0]:.1%} of the signal and {ours[1]:.1%} of a unit noise; "
-        f"equation (eq-closed-form) says {right[0]:.1%} and {right[1]:.1%}"
-    )
+    which = f"at k = {k[row].item()} your x_k"
+    return _show_mix(x[row], eps[row], answer[row], truth[row], which, "eq-closed-form")
 
 
 BATCH = Exercise(
     number="1.3",
-    title="Find the bug: two symbols, one letter",
+    title="Find the bug",
     function="noisy_batch",
     cases=_batch_cases,
     truth=_batch(lambda b, k: _bar(b, k).sqrt(), lambda b, k: (1 - _bar(b, k)).sqrt()),
@@ -213,7 +263,13 @@ BATCH = Exercise(
             ),
             "You multiplied the betas up, a product that is 0 after a few steps. It is the factors 1 - beta that multiply up.",
         ),
+        Mistake(
+            "roots missing",
+            _batch(_bar, lambda b, k: 1 - _bar(b, k)),
+            "These are the squares, alpha_bar_k and 1 - alpha_bar_k. What multiplies x and eps are their roots.",
+        ),
     ),
+    rtol=1e-5,  # a table of alpha_bar in float32 will do
     hints=(
         "What is alpha[500], in numbers? And how much of the picture should be left after 500 steps?",
         "A running product along a tensor: torch.cumprod.",
@@ -280,6 +336,16 @@ BETWEEN = Exercise(
             lambda a, s, b, t: (b / a, 1 - (b / a) ** 2),
             "1 - factor^2 holds only where alpha^2 + sigma^2 = 1. One of the cases is a path where it is not.",
         ),
+        Mistake(
+            "factor upside down",
+            lambda a, s, b, t: (a / b, t**2 - (a / b) ** 2 * s**2),
+            "Your factor is larger than 1. It leads from s to the later t, where less of the picture is left.",
+        ),
+        Mistake(
+            "factor and variance exchanged",
+            lambda a, s, b, t: (t**2 - (b / a) ** 2 * s**2, b / a),
+            "The two values have changed places: the factor comes first, then the variance.",
+        ),
     ),
     hints=(
         "Write x_s = alpha_s x + sigma_s eps and multiply by the factor. What must the signal be afterwards?",
@@ -338,12 +404,27 @@ CONFUSION = Exercise(
         Mistake(
             "share of right answers",
             lambda x, other, alpha, sigma: 1 - _tail(alpha * _distance(x, other) / (2 * sigma)),
-            "This is how often the observer is right. How often he is wrong was asked for.",
+            "This is how often the observer is right. How often it is wrong was asked for.",
         ),
         Mistake(
             "variance for deviation",
             lambda x, other, alpha, sigma: _tail(alpha * _distance(x, other) / (2 * sigma**2)),
             "You divide by sigma squared. Along the line between the pictures the noise has the standard deviation sigma.",
+        ),
+        Mistake(
+            "sum of the differences",
+            lambda x, other, alpha, sigma: _tail(alpha * (x - other).abs().sum().item() / (2 * sigma)),
+            "You added the differences themselves. |x - x'| is a length: the squares are added, and a root is taken.",
+        ),
+        Mistake(
+            "erfc without the root of 2",
+            lambda x, other, alpha, sigma: _tail(math.sqrt(2) * alpha * _distance(x, other) / (2 * sigma)),
+            "erfc(z) belongs to a Gaussian of variance 1/2. For a unit Gaussian its argument is divided by the root of 2.",
+        ),
+        Mistake(
+            "erfc not halved",
+            lambda x, other, alpha, sigma: 2 * _tail(alpha * _distance(x, other) / (2 * sigma)),
+            "This is twice the right value: erfc counts both tails, and only one of them leads to the wrong picture.",
         ),
     ),
     hints=(
@@ -425,6 +506,26 @@ COSINE = Exercise(
             lambda steps, offset, max_beta: _rebuilt(_h(steps, 0.0), max_beta),
             "The offset does not appear in your values.",
         ),
+        Mistake(
+            "0.008 for the offset",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps, 0.008), max_beta),
+            "Your offset is always 0.008; it is an argument, and it varies.",
+        ),
+        Mistake(
+            "0.999 for the bound",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps, offset), 0.999),
+            "Your bound is always 0.999; it is an argument, max_beta, and it varies.",
+        ),
+        Mistake(
+            "alpha_bar_0 left out",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps, offset), max_beta)[1:],
+            "Your values begin with alpha_bar_1. K + 1 were asked for, from alpha_bar_0 = 1 on.",
+        ),
+        Mistake(
+            "one point too few",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps - 1, offset), max_beta),
+            "This is the chain of K - 1 steps: from 0 to 1 in K steps there are K + 1 points.",
+        ),
     ),
     hints=(
         "Three stages: the curve h, the betas from ratios of its neighbours, and alpha_bar again from the clipped betas.",
@@ -444,6 +545,10 @@ def _size_cases(generator):
         yield case(chain, factor, given=f"for a picture {factor:.2f} times as wide and as high")
 
 
+def _new_snr(alpha_bar, factor):
+    return alpha_bar / (1 - alpha_bar) / factor**2
+
+
 def _moved(alpha_bar, amount):
     return torch.sigmoid(torch.logit(alpha_bar) - amount)
 
@@ -454,7 +559,7 @@ SIZE = Exercise(
     function="at_another_size",
     cases=_size_cases,
     truth=lambda alpha_bar, factor: _moved(alpha_bar, 2 * math.log(factor)),
-    read="'The same noise on a larger picture' and equation (eq-shift)",
+    read="'The same noise on a larger picture'",
     mistakes=(
         Mistake(
             "factor for its square",
@@ -484,11 +589,22 @@ SIZE = Exercise(
             lambda alpha_bar, factor: 1 - factor**2 * (1 - alpha_bar),
             "You multiplied the noise variance 1 - alpha_bar, which would soon exceed 1. Multiply its ratio to the signal.",
         ),
+        Mistake(
+            "infinity over infinity",
+            lambda alpha_bar, factor: _new_snr(alpha_bar, factor) / (1 + _new_snr(alpha_bar, factor)),
+            "Right wherever there is noise. At alpha_bar = 1 the signal-to-noise ratio is infinite, and infinity over infinity "
+            "is nan: clear the fractions on paper before you compute.",
+        ),
+        Mistake(
+            "ratio, not alpha_bar",
+            _new_snr,
+            "This is the new signal-to-noise ratio. The alpha_bar that belongs to it was asked for.",
+        ),
     ),
     hints=(
         "Write the signal-to-noise ratio in terms of alpha_bar. What happens to it?",
         "A mean over factor^2 pixels has 1/factor^2 of the noise variance. The new noise has to make up for that.",
-        "Solve a/(1 - a) = r for a.",
+        "Solve a/(1 - a) = r for a, and put in what r is before you compute: at alpha_bar_0 = 1 it is infinite.",
     ),
 )
 
@@ -496,7 +612,7 @@ SIZE = Exercise(
 # 1.8
 
 
-EVEN_STEPS, EVEN_SHARE = 40, 1.05
+EVEN_STEPS, EVEN_SHARE, ENDS = 40, 1.05, 0.01
 
 
 def _even_cases(generator):
@@ -505,8 +621,17 @@ def _even_cases(generator):
         yield case(variances, EVEN_STEPS, 8.0, -8.0)
 
 
+def _tensor(answer) -> torch.Tensor | None:
+    """An answer as a tensor, from an array as well; None for what is neither."""
+    try:
+        found = [] if isinstance(answer, (list, tuple)) else parts(answer)
+    except BookError:
+        return None
+    return found[0] if found else None
+
+
 def _levels(answer):
-    bar = torch.cumprod(1 - answer.double(), 0)
+    bar = torch.cumprod(1 - _tensor(answer).double(), 0)
     return torch.log(bar / (1 - bar))
 
 
@@ -516,8 +641,24 @@ def _worst(arguments, answer) -> float:
     return (losses.max() / losses.mean()).item()
 
 
+def _shape(answer) -> str:
+    return type(answer).__name__ if _tensor(answer) is None else str(tuple(_tensor(answer).shape))
+
+
 def _is_betas(arguments, answer) -> bool:
-    return bool(((answer > 0) & (answer < 1)).all())
+    return bool(((_tensor(answer) > 0) & (_tensor(answer) < 1)).all())
+
+
+def _rises(answer) -> bool:
+    """Betas of 0 or less, and none that is too large: at these steps the noise falls."""
+    return bool((_tensor(answer) < 1).all() and (_tensor(answer) <= 0).any())
+
+
+def _ends(arguments, answer, function=lambda level: level) -> bool:
+    """Whether the first and the last value are the function of the log-SNRs that were asked for, to within 0.01 of these."""
+    ends = torch.tensor(arguments[2:], dtype=torch.float64)
+    low, high = function(ends - ENDS), function(ends + ENDS)
+    return bool(((_tensor(answer)[[0, -1]] - low) * (high - _tensor(answer)[[0, -1]]) > 0).all())
 
 
 EVEN = Exercise(
@@ -529,16 +670,42 @@ EVEN = Exercise(
     read="'How much is left to know?' and equation (eq-information)",
     conditions=(
         Condition(
-            lambda arguments, answer: isinstance(answer, torch.Tensor) and answer.ndim == 1,
-            lambda arguments, answer: (
-                f"betas were expected, a tensor of shape ({arguments[1]},), not "
-                f"{tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__}"
-            ),
+            lambda arguments, answer: _tensor(answer) is not None and _tensor(answer).ndim == 1,
+            lambda arguments, answer: f"betas were expected, a tensor of shape ({arguments[1]},), not {_shape(answer)}",
         ),
         Condition(
             lambda arguments, answer: len(answer) == arguments[1],
             lambda arguments, answer: f"{len(answer)} betas came out, {arguments[1]} were expected, one for each step",
             "number of betas",
+        ),
+        Condition(
+            lambda arguments, answer: _tensor(answer).dtype == torch.float64,
+            lambda arguments, answer: f"the betas are {_tensor(answer).dtype}; torch.float64 was asked for",
+        ),
+        Condition(
+            lambda arguments, answer: not _ends(arguments, answer, torch.sigmoid),
+            lambda arguments, answer: (
+                f"your values run from {answer[0]:.6f} to {answer[-1]:.6f}: these are the alpha_bars of the wanted log-SNRs. "
+                "One more step leads to betas: ratios of neighbours"
+            ),
+            "alpha_bars for betas",
+        ),
+        Condition(
+            lambda arguments, answer: not _ends(arguments, answer, lambda level: torch.sigmoid(-level)),
+            lambda arguments, answer: (
+                f"your values run from {answer[0]:.6f} to {answer[-1]:.6f}: these are 1 - alpha_bar, the variance of the noise "
+                "after each step. A beta is the variance that one step adds: ratios of neighbours"
+            ),
+            "1 - alpha_bar for betas",
+        ),
+        Condition(
+            lambda arguments, answer: not _rises(answer),
+            lambda arguments, answer: (
+                "the log-SNR has to fall from step to step; yours does not at step {}, where beta is {:.3g}".format(
+                    *next((k, beta) for k, beta in enumerate(_tensor(answer).tolist(), 1) if beta <= 0)
+                )
+            ),
+            "log-SNR rises",
         ),
         Condition(
             _is_betas,
@@ -549,13 +716,10 @@ EVEN = Exercise(
             "not betas",
         ),
         Condition(
-            lambda arguments, answer: (
-                abs(_levels(answer)[0].item() - arguments[2]) < 0.01
-                and abs(_levels(answer)[-1].item() - arguments[3]) < 0.01
-            ),
+            lambda arguments, answer: _ends(arguments, _levels(answer)),
             lambda arguments, answer: (
                 f"your log-SNR runs from {_levels(answer)[0]:.3f} after step 1 to {_levels(answer)[-1]:.3f} after step "
-                f"{arguments[1]}; the ends are given: {arguments[2]:g} and {arguments[3]:g}"
+                f"{arguments[1]}; the ends are given: {arguments[2]:g} and {arguments[3]:g}, to within {ENDS}"
             ),
             "ends moved",
         ),

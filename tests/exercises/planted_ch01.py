@@ -45,6 +45,10 @@ def minus_noise(x, beta, eps):
     return (1 - beta) ** 0.5 * x - beta**0.5 * eps
 
 
+def noise_of_its_own(x, beta, eps):
+    return (1 - beta) ** 0.5 * x + beta**0.5 * torch.randn_like(x)
+
+
 # 1.2
 
 
@@ -103,7 +107,34 @@ def without_the_last(betas, k):
 
 def first_order(betas, k):
     bar = 1 - betas[:k].sum().item()
-    return abs(bar) ** 0.5, abs(1 - bar) ** 0.5
+    return math.sqrt(bar), math.sqrt(1 - bar)
+
+
+def first_order_in_torch(betas, k):
+    gone = sum(betas[:k], torch.zeros((), dtype=torch.float64))
+    return (1 - gone).sqrt(), gone.sqrt()
+
+
+def second_order(betas, k):
+    gone = betas[:k].sum().item()
+    bar = 1 - gone + gone**2 / 2
+    return bar**0.5, abs(1 - bar) ** 0.5
+
+
+def root_after_the_difference(betas, k):
+    kept = math.exp(torch.log1p(-betas[:k]).sum() / 2)
+    return kept, 1 - kept
+
+
+def noise_first(betas, k):
+    return by_recursion(betas, k)[::-1]
+
+
+def from_the_second(betas, k):
+    kept = 1.0
+    for j in range(1, k):
+        kept *= 1 - betas[j].item()
+    return kept**0.5, (1 - kept) ** 0.5
 
 
 # 1.3
@@ -171,6 +202,23 @@ def first_step_missing(x, betas, k, eps):
     return batch_by_package(x, betas, torch.where(k == 1, 0, k), eps)
 
 
+def squares_of_factors(x, betas, k, eps):
+    log_bar = torch.log1p(-betas).cumsum(0)[k - 1].reshape(-1, 1, 1, 1)
+    return log_bar.exp() * x - torch.expm1(log_bar) * eps
+
+
+def from_a_float32_table(x, betas, k, eps):
+    table = torch.ones(len(betas) + 1)
+    for j, beta in enumerate(betas.tolist(), 1):
+        table[j] = table[j - 1] * (1 - beta)
+    bar = table[k].reshape(-1, 1, 1, 1)
+    return bar.sqrt() * x + (1 - bar).sqrt() * eps
+
+
+def own_noise_in_the_batch(x, betas, k, eps):
+    return batch_by_package(x, betas, k, torch.randn_like(x))
+
+
 def same_step_for_all(x, betas, k, eps):
     bar = (1 - betas).cumprod(0)[k[0] - 1]
     return bar.sqrt() * x + (1 - bar).sqrt() * eps
@@ -220,6 +268,15 @@ def ratio_upside_down(alpha_s, sigma_s, alpha_t, sigma_t):
     return alpha_s / alpha_t, sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
 
 
+def from_t_to_s(alpha_s, sigma_s, alpha_t, sigma_t):
+    ratio = alpha_s / alpha_t
+    return ratio, (sigma_t - ratio * sigma_s) * (sigma_t + ratio * sigma_s)
+
+
+def variance_first(alpha_s, sigma_s, alpha_t, sigma_t):
+    return between_by_conjugates(alpha_s, sigma_s, alpha_t, sigma_t)[::-1]
+
+
 # 1.5
 
 NORMAL = torch.distributions.Normal(0.0, 1.0)
@@ -260,6 +317,18 @@ def confusion_by_cdf(x, other, alpha, sigma):
 def confusion_by_snr(x, other, alpha, sigma):
     snr = (alpha / sigma) ** 2
     return tail((snr * (x - other).square().sum() / 4).sqrt())
+
+
+def bare_erfc(x, other, alpha, sigma):
+    return math.erfc(torch.dist(x, other) * alpha / 2 / sigma) / 2
+
+
+def both_tails(x, other, alpha, sigma):
+    return 2 * tail(torch.dist(x, other) * alpha / 2 / sigma)
+
+
+def largest_difference(x, other, alpha, sigma):
+    return tail((x - other).abs().max() * alpha / 2 / sigma)
 
 
 def manhattan(x, other, alpha, sigma):
@@ -326,6 +395,29 @@ def no_offset(steps, offset, max_beta):
     return bar_by_angles(steps, 0.0, max_beta)
 
 
+def usual_offset(steps, offset, max_beta):
+    return bar_by_logs(steps, 0.008, max_beta)
+
+
+def usual_bound(steps, offset, max_beta):
+    return bar_by_angles(steps, offset, 0.999)
+
+
+def without_step_0(steps, offset, max_beta):
+    return bar_by_logs(steps, offset, max_beta)[1:]
+
+
+def as_many_points_as_steps(steps, offset, max_beta):
+    u = torch.linspace(0, 1, steps, dtype=torch.float64)
+    h = torch.cos((u + offset) / (1 + offset) * math.pi / 2).square()
+    betas = torch.minimum(1 - h[1:] / h[:-1], torch.tensor(max_beta, dtype=torch.float64))
+    return torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).cumprod(0)])
+
+
+def both_usual(steps, offset, max_beta):
+    return bar_by_angles(steps, 0.008, 0.999)
+
+
 def sine_instead(steps, offset, max_beta):
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
@@ -356,6 +448,15 @@ def noise_times_square(alpha_bar, factor):
 def size_by_snr(alpha_bar, factor):
     noise_over_signal = factor**2 * (1 - alpha_bar) / alpha_bar
     return 1 / (1 + noise_over_signal)
+
+
+def by_way_of_the_ratio(alpha_bar, factor):
+    snr = alpha_bar / ((1 - alpha_bar) * factor * factor)
+    return snr / (snr + 1)
+
+
+def the_ratio_itself(alpha_bar, factor):
+    return alpha_bar / ((1 - alpha_bar) * factor**2)
 
 
 def size_by_logit(alpha_bar, factor):
@@ -407,6 +508,30 @@ def a_column_of_betas(variances, steps, high, low):
     return even_by_bisection(variances, steps, high, low)[:, None]
 
 
+def bars_not_betas(variances, steps, high, low):
+    return torch.linspace(high, low, steps, dtype=torch.float64).sigmoid()
+
+
+def noise_not_betas(variances, steps, high, low):
+    return torch.linspace(-high, -low, steps, dtype=torch.float64).sigmoid()
+
+
+def rising(variances, steps, high, low):
+    return _to_betas(torch.linspace(low, high, steps, dtype=torch.float64))
+
+
+def even_in_float32(variances, steps, high, low):
+    return even_by_bisection(variances, steps, high, low).float()
+
+
+def even_in_numpy(variances, steps, high, low):
+    return even_by_bisection(variances, steps, high, low).numpy()
+
+
+def even_as_a_list(variances, steps, high, low):
+    return even_by_bisection(variances, steps, high, low).tolist()
+
+
 def levels_not_betas(variances, steps, high, low):
     return torch.linspace(high, low, steps, dtype=torch.float64)
 
@@ -432,13 +557,19 @@ PLANTED = [
     Planted("1.1", only_add, "picture not shrunk"),
     Planted("1.1", turned_round, "factors exchanged"),
     Planted("1.1", minus_noise, None),
+    Planted("1.1", noise_of_its_own, None),
     Planted("1.2", product_of_betas, "product of the betas"),
     Planted("1.2", last_factor_only, "one step's factor"),
     Planted("1.2", too_far, "one step too many"),
     Planted("1.2", wraps, "step 0 wraps around"),
     Planted("1.2", squares, "roots missing"),
     Planted("1.2", second_is_variance, "variance for deviation"),
-    Planted("1.2", first_order, None),
+    Planted("1.2", first_order, "one minus the sum"),
+    Planted("1.2", first_order_in_torch, "one minus the sum"),
+    Planted("1.2", root_after_the_difference, "one minus the root"),
+    Planted("1.2", noise_first, "signal and noise exchanged"),
+    Planted("1.2", from_the_second, "first step left out"),
+    Planted("1.2", second_order, None),
     Planted("1.2", without_the_last, None),
     Planted("1.3", unchanged, "as it was found"),
     Planted("1.3", index_mended, "alpha_k for alpha_bar_k"),
@@ -448,7 +579,9 @@ PLANTED = [
     Planted("1.3", half_mended, "noise of one step"),
     Planted("1.3", root_inside_out, "one minus the root"),
     Planted("1.3", products_of_betas, "product of the betas"),
+    Planted("1.3", squares_of_factors, "roots missing"),
     Planted("1.3", same_step_for_all, None),
+    Planted("1.3", own_noise_in_the_batch, None),
     Planted("1.3", last_step_missing, None),
     Planted("1.3", first_step_missing, None),
     Planted("1.4", variances_subtracted, "difference of the variances"),
@@ -457,6 +590,8 @@ PLANTED = [
     Planted("1.4", from_the_start, "whole factor"),
     Planted("1.4", difference_of_deviations, "deviations subtracted"),
     Planted("1.4", as_if_preserving, "always variance preserving"),
+    Planted("1.4", from_t_to_s, "factor upside down"),
+    Planted("1.4", variance_first, "factor and variance exchanged"),
     Planted("1.4", ratio_upside_down, None),
     Planted("1.5", all_the_way, "whole distance"),
     Planted("1.5", a_pixel, "distance a pixel"),
@@ -464,7 +599,10 @@ PLANTED = [
     Planted("1.5", alpha_missing, "signal not shrunk"),
     Planted("1.5", right_answers, "share of right answers"),
     Planted("1.5", over_variance, "variance for deviation"),
-    Planted("1.5", manhattan, None),
+    Planted("1.5", manhattan, "sum of the differences"),
+    Planted("1.5", bare_erfc, "erfc without the root of 2"),
+    Planted("1.5", both_tails, "erfc not halved"),
+    Planted("1.5", largest_difference, None),
     Planted("1.6", starts_below_one, "not divided by h(0)"),
     Planted("1.6", h_itself, "neither divided nor clipped"),
     Planted("1.6", no_clip, "betas not clipped"),
@@ -472,6 +610,11 @@ PLANTED = [
     Planted("1.6", clips_the_bars, "alpha_bar clipped"),
     Planted("1.6", no_square, "cosine not squared"),
     Planted("1.6", no_offset, "offset forgotten"),
+    Planted("1.6", usual_offset, "0.008 for the offset"),
+    Planted("1.6", usual_bound, "0.999 for the bound"),
+    Planted("1.6", without_step_0, "alpha_bar_0 left out"),
+    Planted("1.6", as_many_points_as_steps, "one point too few"),
+    Planted("1.6", both_usual, None),
     Planted("1.6", sine_instead, None),
     Planted("1.6", clips_the_last_two, None),
     Planted("1.7", divided_once, "factor for its square"),
@@ -479,9 +622,16 @@ PLANTED = [
     Planted("1.7", bar_over_square, "alpha_bar divided"),
     Planted("1.7", fourth_power, "area squared"),
     Planted("1.7", noise_times_square, "noise variance multiplied"),
+    Planted("1.7", by_way_of_the_ratio, "infinity over infinity"),
+    Planted("1.7", the_ratio_itself, "ratio, not alpha_bar"),
     Planted("1.7", a_power, None),
     Planted("1.8", one_too_many, "number of betas"),
     Planted("1.8", levels_not_betas, "not betas"),
+    Planted("1.8", bars_not_betas, "alpha_bars for betas"),
+    Planted("1.8", noise_not_betas, "1 - alpha_bar for betas"),
+    Planted("1.8", rising, "log-SNR rises"),
+    Planted("1.8", even_in_float32, None),
+    Planted("1.8", even_as_a_list, None),
     Planted("1.8", other_ends, "ends moved"),
     Planted("1.8", evenly_in_logsnr, "equal steps in log-SNR"),
     Planted("1.8", evenly_in_alpha, None),
@@ -491,10 +641,10 @@ PLANTED = [
 RIGHT = {
     "1.1": [first_by_angle, first_by_normal],
     "1.2": [by_logarithms, by_recursion],
-    "1.3": [batch_one_by_one, batch_by_package],
+    "1.3": [batch_one_by_one, batch_by_package, from_a_float32_table],
     "1.4": [between_by_conjugates, between_in_logs],
     "1.5": [confusion_by_cdf, confusion_by_snr],
     "1.6": [bar_by_angles, bar_by_logs],
     "1.7": [size_by_snr, size_by_logit],
-    "1.8": [even_by_bisection, even_by_relaxation],
+    "1.8": [even_by_bisection, even_by_relaxation, even_in_numpy],
 }
