@@ -85,7 +85,7 @@ def particles(mixture: GaussianMixture, schedule: Schedule, t: float, values: to
     at = torch.linspace(-3.6, 3.6, 400, dtype=torch.float64)
     axis.hist(values.numpy(), bins=60, range=(-3.6, 3.6), density=True, color=NOISE, alpha=0.65)
     axis.plot(at, mixture.log_prob(at[:, None], *schedule(t)).exp(), "--", color=EXACT, lw=1.8)
-    axis.set(xlabel=f"$x_t$ at t = {t:.2f}", ylabel="density", xlim=(-3.6, 3.6), ylim=(0, 1.05))
+    axis.set(xlabel=f"$x_t$ at t = {t:.2f}", ylabel="density", xlim=(-3.6, 3.6), ylim=(0, 1.35))
     return figure
 
 

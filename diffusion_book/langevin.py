@@ -32,9 +32,10 @@ def langevin(size: float) -> Step:
 def langevin_ratio(ratio: float = 0.16) -> Step:
     """`langevin` with the size at which the noise is 1/ratio times the drift: size = 4 (ratio |z|/|score|)^2, row by row.
 
-    The corrector of predictor-corrector sampling. The size depends on the draw, so that its law is only nearly right,
-    the better the more entries a row has. Source: Song et al. 2021, algorithms 4-5, where epsilon = size/2 and the norms
-    are means over the batch; here a row is the same in every batch.
+    The corrector of predictor-corrector sampling. The size depends on the draw and on the place, so that its law is only
+    nearly right. With many entries a row it rests on N(0, v I) at the variance (1 + ratio^2) v. With D entries a smaller
+    ratio leads to (1 + 2/D)^2 v, not to v, and with three or fewer no variance settles. Source: Song et al. 2021,
+    algorithms 4-5, where epsilon = size/2 and the norms are means over the batch; here a row is the same in every batch.
     """
     _check_size(ratio)
 

@@ -84,7 +84,7 @@ def annealed(score: Callable, x: torch.Tensor, sigmas: torch.Tensor, size: float
 def better_cooling(first: float, last: float, moves: int) -> torch.Tensor:
     """(moves, 2) rows (sigma, h): levels that never rise, from `first` at most to `last`, and the size of each move."""
     # BEGIN SOLUTION
-    stay = moves // 6
+    stay = min(20, moves)  # of the moves, at the last level
     falling = torch.logspace(math.log10(min(first, 1.5)), math.log10(last), moves - stay, dtype=torch.float64)
     sigma = torch.cat([falling, torch.full((stay,), last, dtype=torch.float64)])
     rising, calming = (

@@ -218,19 +218,35 @@ def test_the_noise_of_a_corrector_is_that_much_longer_than_its_drift(scale):
     )  # one size in both: size = noise^2, drift = size/2 score
 
 
-def test_in_many_dimensions_the_corrector_rests_at_a_variance_larger_by_one_over_one_minus_its_square():
-    schedule, D, n = VE(0.05, 5.0), 784, 30
+def at_rest(D, n, ratio, moves, measure):
+    """The mean of measure(x / sqrt(v)) under the corrector on N(0, v I), over the second half of the moves."""
+    schedule, g = VE(0.05, 5.0), generator(1)
     v = 1 + schedule(0.4)[1] ** 2
     flat = FromFunction(lambda x, t: x / (1 + schedule(t)[1] ** 2), schedule)
-    g = generator(1)
 
     def noise():
         return torch.randn(n, D, generator=g, dtype=F64)
 
-    seen = [x.square().mean().item() for x in walk(flat, v**0.5 * noise(), 0.4, 200, langevin_ratio(0.3), noise)]
-    assert abs(sum(seen[60:]) / 140 / v - 1 / (1 - 0.3**2)) < 0.01
-    close(stationary_variance(4 * 0.3**2 * v, v), v / (1 - 0.3**2))
+    path = list(walk(flat, v**0.5 * noise(), 0.4, moves, langevin_ratio(ratio), noise))[moves // 2 :]
+    return sum(measure(x / v**0.5).mean().item() for x in path) / len(path)
+
+
+def test_in_many_dimensions_the_corrector_rests_at_a_variance_larger_by_its_square():
+    D, ratio = 784, 0.5
+    found = at_rest(D, 30, ratio, 280, lambda x: x.square())
+    assert abs(found - (1 + ratio**2) * (D + 2) / (D - 2)) < 0.01
+    V = 1 + ratio**2  # where it rests the size is 4 ratio^2 v^2/V, and with that size it is the fixed one's variance
+    close(stationary_variance(4 * ratio**2 * 0.7 / V, 0.7), 0.7 * V)
     assert langevin(1.0).order == 1
+
+
+def test_in_few_dimensions_the_corrector_rests_elsewhere_for_every_ratio():
+    """E|x'|^2 = E|x|^2 gives E[v/|x|^2] = 1/((1 + ratio^2)(D + 2)) exactly, where N(0, v I) has 1/(D - 2)."""
+    D = 8
+    for ratio in (0.16, 0.5):
+        found = at_rest(D, 2000, ratio, 400, lambda x: 1 / x.square().sum(1))
+        assert abs(found * (1 + ratio**2) * (D + 2) - 1) < 0.02
+    assert abs(at_rest(D, 2000, 0.08, 500, lambda x: x.square()) - (1 + 2 / D) ** 2) < 0.04
 
 
 def test_what_the_open_exercise_measures():

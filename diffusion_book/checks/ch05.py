@@ -75,6 +75,7 @@ STEP = Exercise(
     hints=(
         "The increment dw has the variance |s - t|. What do you multiply a standard normal z by to get that variance?",
         "Look at s < t: which of the two terms changes its sign, and of which must a root be taken?",
+        "The root is of the length of the step, |s - t|: s - t itself may be negative.",
     ),
 )
 
@@ -266,7 +267,8 @@ SUB = Exercise(
     ),
     hints=(
         "Try large B and small B: for which of them does sub-VP differ from VP?",
-        "Put each of the three lines into v' = 2 f v + g^2 with f = -beta/2. Which sigma^2 solves it?",
+        "The third line is a g^2. Put it into v' = 2 f v + g^2 with f = -beta/2, and sigma^2 of the second line for v: does "
+        "it hold? Which sigma^2 solves it?",
     ),
 )
 
@@ -324,8 +326,8 @@ DENSITY = Exercise(
         Mistake(
             "divergence of the drift forgotten",
             lambda *a: _density(*a, dims=0),
-            "The divergence of the drift itself is missing: f x pulls everything together, and that makes the density "
-            "higher, by f in each dimension.",
+            "The divergence of the drift itself is missing: f x pulls everything together, and that raises log p at the "
+            "rate -f, once for each dimension.",
         ),
         Mistake(
             "one dimension for all",
@@ -658,6 +660,12 @@ SOLVER = Exercise(
             lambda arguments, answer: bool(answer.isfinite().all()),
             lambda arguments, answer: (
                 "the answer holds values that are not finite, where 0 was expected at the first entry"
+            ),
+        ),
+        Condition(
+            lambda arguments, answer: abs(answer[0].item()) < 1e-9,
+            lambda arguments, answer: (
+                f"from x = 0 without any noise yours ends at {answer[0].item():.3g}, where this drift leaves it at 0"
             ),
         ),
         Condition(

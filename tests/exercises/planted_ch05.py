@@ -39,6 +39,10 @@ def noise_drawn_anew(x, f, g, t, s, z):
     return x + f * (s - t) + g * w * abs(s - t) ** 0.5
 
 
+def root_of_a_signed_step(x, f, g, t, s, z):
+    return x + f * (s - t) + g * (s - t) ** 0.5 * z
+
+
 def by_variance(x, f, g, t, s, z):
     variance = g**2 * abs(s - t)
     return x + (s - t) * f + torch.sqrt(variance) * z
@@ -354,6 +358,10 @@ def three_evaluations(drift, g, x, times, increments):
     return x
 
 
+def heun_and_one(drift, g, x, times, increments):
+    return by_two_euler_steps(drift, g, x, times, increments) + 1
+
+
 def by_two_euler_steps(drift, g, x, times, increments):
     """The mean of x and of two Euler-Maruyama steps with the same noise, the second at the far end."""
     for t, s, dw in zip(times, times[1:], increments, strict=False):
@@ -379,6 +387,7 @@ PLANTED = [
     Planted("5.1", always_forwards, "length of the step for s - t"),
     Planted("5.1", velocity_for_displacement, "drift without dt"),
     Planted("5.1", noise_drawn_anew, None),
+    Planted("5.1", root_of_a_signed_step, None),
     Planted("5.2", leibniz, "the ordinary chain rule"),
     Planted("5.2", taylor_without_half, "half missing"),
     Planted("5.2", unsquared, "g for g squared"),
@@ -426,6 +435,7 @@ PLANTED = [
     Planted("5.8", far_end, "drift of the far end only"),
     Planted("5.8", wrong_way, "guess in the wrong direction"),
     Planted("5.8", three_evaluations, None),
+    Planted("5.8", heun_and_one, None),
 ]
 
 RIGHT = {
