@@ -39,9 +39,19 @@ class ModelCard:
         return json.dumps(asdict(self) | {"recipe": encode(self.recipe)})
 
     @classmethod
-    def from_text(cls, text: str) -> "ModelCard":
-        fields = json.loads(text)
-        return cls(**fields | {"recipe": decode(fields["recipe"]), "names": tuple(fields["names"])})
+    def from_metadata(cls, metadata: dict[str, str], path: Path) -> "ModelCard":
+        """The card that `to_text` wrote into a file's metadata. Raises BookError if it cannot be understood."""
+        try:
+            fields = json.loads(metadata["card"])
+            card = cls(**fields | {"recipe": decode(fields["recipe"]), "names": tuple(fields["names"])})
+            if not isinstance(card.recipe, Recipe):
+                raise TypeError("its recipe is none")
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise BookError(
+                f"{path} does not say how its model was made ({error!r}): another version of the book wrote it, or it was "
+                "changed. Train it again"
+            ) from error
+        return card
 
 
 def save_model(path: Path, net: torch.nn.Module, card: ModelCard, dtype: torch.dtype | None = None) -> None:
@@ -53,14 +63,14 @@ def save_model(path: Path, net: torch.nn.Module, card: ModelCard, dtype: torch.d
 def load_model(path: Path | str, device="cpu") -> tuple[Denoiser, ModelCard]:
     """(denoiser, card) of a model file, or of a shipped model by its name. Raises BookError for any other file."""
     shipped = SHIPPED / f"{path}.safetensors"
-    path = shipped if shipped.exists() and not Path(path).exists() else Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
+    own = [file for file in (Path(path), Path(path) / "model.safetensors") if file.is_file()]
+    path = own[0] if own else shipped if shipped.exists() else Path(path)
     tensors, metadata = read(path)
     if metadata.get("format") != MODEL_FORMAT:
         raise BookError(
             f"{path} is a safetensors file, but no model of this book: train one with `diffusion-book train`"
         )
-    card = ModelCard.from_text(metadata["card"])
+    card = ModelCard.from_metadata(metadata, path)
     net = card.recipe.network()
     load_weights(net, {name: tensor.float() for name, tensor in tensors.items()}, path)
     recipe = card.recipe
@@ -78,10 +88,10 @@ def load_weights(net: torch.nn.Module, tensors: dict[str, torch.Tensor], path: P
     for name in sorted(wanted.keys() | tensors.keys()):
         here, there = wanted.get(name), tensors.get(name)
         if here is None or there is None or here.shape != there.shape:
-            shapes = [("nothing" if one is None else str(tuple(one.shape))) for one in (there, here)]
+            file, net = (("missing" if one is None else str(tuple(one.shape))) for one in (there, here))
             raise BookError(
-                f"{path} was made by a network of another shape: its {name} is {shapes[0]}, "
-                f"this recipe's is {shapes[1]}. Use the recipe it was trained with, or train anew into another folder"
+                f"{path} was made by a network of another shape than its recipe says: {name} is {file} in the file, and "
+                f"{net} in the network. Train it again"
             )
     net.load_state_dict(tensors)
 
@@ -98,11 +108,13 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(tensors, metadata) of a .safetensors file. Raises BookError for a missing, cut or foreign file."""
     if not path.is_file():
         raise BookError(
-            f"there is no model at {path}: give a .safetensors file, a run's folder, or a shipped model "
+            f"there is no model at {str(path)!r}: give a .safetensors file, a run's folder, or a shipped model "
             f"({', '.join(shipped_models())})"
         )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
-        raise BookError(f"{path} is not a whole .safetensors file ({error}): fetch or train it again") from error
+        state = f"sample {path.with_name('model.safetensors')}, or train anew with --overwrite"
+        advice = state if path.name == "state.safetensors" else "fetch or train it again"
+        raise BookError(f"{path} is not a whole .safetensors file ({error}): {advice}") from error

@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from diffusion_book.errors import BookError
+from diffusion_book.files import way_out
 
 Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral"]
 
@@ -213,13 +214,17 @@ Command = (
 def main(args: list[str] | None = None) -> None:
     """Parse, run, and turn an error that is meant for the reader into one line and exit code 2."""
     warnings.showwarning = lambda message, *rest: print(f"note: {message}", file=sys.stderr)
+    command = None
     try:
-        tyro.cli(
+        command = tyro.cli(
             Command,
             prog="diffusion-book",
             description="The diffusion book: its chapters and exercises in your own folder, its models to train and measure.",
             args=args,
-        ).run()
+        )
+        if abs(getattr(command, "seed", None) or 0) >= 2**63:
+            raise BookError(f"a seed is a whole number below 2^63, but got --seed {command.seed}")
+        command.run()
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -228,12 +233,11 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(1)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(
-            f"error: {error.strerror or error}{where}: choose another place with --out, or make room", file=sys.stderr
-        )
+        print(f"error: {error.strerror or error}{where}. {way_out(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\nstopped. A training run goes on from its last checkpoint with --resume.", file=sys.stderr)
+        on = " The run goes on from its last checkpoint with --resume." if isinstance(command, Train) else ""
+        print(f"\nstopped.{on}", file=sys.stderr)
         sys.exit(130)
 
 

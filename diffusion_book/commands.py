@@ -1,6 +1,7 @@
 """What the commands of `cli` do. Kept apart so that `diffusion-book --help` answers before torch is imported."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from diffusion_book.checkpoints import load_model
 from diffusion_book.data import fashion_mnist
 from diffusion_book.data.images import ImageSet, to_bytes
 from diffusion_book.errors import BookError
+from diffusion_book.files import make_place, replace_file
 from diffusion_book.generation import generate
 from diffusion_book.recipes import Recipe
-from diffusion_book.training import Run, remove_run
+from diffusion_book.training import Run
 
 # ---------------------------------------------------------------------------------------- training
 
@@ -24,29 +26,31 @@ def train(args) -> None:
     device = hardware.choose(args.device)
     recipe, data = prepare(args.recipe, args.size, args.data)
     recipe = recipe_book.resized(recipe, args.images, args.batch)
-    labels = chosen_labels(args.label, recipe, names_of(data), args.n or 40)  # a wrong label is found before training
+    n = 40 if args.n is None else args.n
+    labels = chosen_labels(args.label, recipe, names_of(data), n)  # a wrong label is found before training
     if args.steps is not None:
         recipe = replace(recipe, steps=checked_steps(args.steps))
     folder = Path(args.out or f"runs/{recipe.name}-{recipe.size}")
     if args.resume and args.overwrite:
         raise BookError("--resume goes on with a run and --overwrite deletes it: choose one of them")
-    if args.overwrite:
-        remove_run(folder)
-    if args.resume and not (folder / "state.safetensors").exists():
+    run = new_run(recipe, data, folder, seed=args.seed, device=device, resume=args.resume, overwrite=args.overwrite)
+    make_place(folder / "samples" / "first.png")
+    if args.resume and not run.seen:
         print(f"{folder} holds no checkpoint yet: starting from the beginning")
-    run = new_run(recipe, data, folder, seed=args.seed, device=device, resume=args.resume)
     print(f"{recipe.name} ({recipe.size}): {parameters(run.net):,} parameters, {recipe.images:,} training images")
     print(f"on {hardware.describe(device)}, into {folder}")
     if run.seen:
         print(f"going on from {run.seen:,} images")
     for progress in with_bar(run):
         if progress.saved and run.accelerator.is_main_process:
-            preview(run, labels, args.n or 40, folder / "samples" / f"{progress.images:09d}.png")
+            preview(run, labels, n, folder / "samples" / f"{progress.images:09d}.png")
     if run.accelerator.is_main_process:
-        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        plots.loss_figure(rows).savefig(folder / "loss.png", dpi=150)
+        log = folder / "log.jsonl"
+        rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        if rows:
+            plots.loss_figure(rows).savefig(folder / "loss.png", dpi=150)
         print(f"done: {folder / 'model.safetensors'} after {run.seconds:.0f} s of training. Sample it with")
-        print(f"  diffusion-book sample {folder}")
+        print(f"  diffusion-book sample {shlex.quote(str(folder))}")
 
 
 def prepare(name: str, size: str, source: str | None) -> tuple[Recipe, "ImageSet | torch.Tensor"]:
@@ -68,12 +72,13 @@ def prepare(name: str, size: str, source: str | None) -> tuple[Recipe, "ImageSet
     if recipe.data == "folder":
         from diffusion_book.data.folder import image_folder
 
-        if source is None:
+        if not source:
             raise BookError("say where your images are: diffusion-book train folder --data PATH")
         images, skipped = image_folder(source, recipe.image_size, recipe.net.channels)
         for file, reason in skipped:
             print(f"skipped {file}: {reason}")
-        print(f"{len(images):,} images from {source}, {len(skipped)} skipped")
+        few = ": so few can only be learned by heart" if len(images) < 100 else ""
+        print(f"{len(images):,} images from {source}, {len(skipped)} skipped{few}")
         return replace(recipe, net=replace(recipe.net, classes=images.classes)), images
     return recipe, fashion_mnist("train", full=recipe.data == "fashion-full")
 
@@ -112,18 +117,21 @@ STEPS = {
 }
 
 
+MOST_STEPS, MOST_SAMPLES = 100_000, 1_000_000
+
+
 def sample(args) -> None:
     device = hardware.choose(args.device)
     denoiser, card = load_model(args.model, device)
     n = 40 if args.n is None else args.n
     labels = chosen_labels(args.label, card.recipe, card.names, n)
+    steps = checked_steps(card.recipe.steps if args.steps is None else args.steps)
     path = Path(args.out or f"{Path(args.model).name}.png")
+    plots.picture_format(path)
     refuse_existing(path, args.overwrite)
-    images = draw(
-        denoiser, card.recipe, n, labels, args.steps, args.sampler, args.eta, args.seed, device, progress=True
-    )
+    images = draw(denoiser, card.recipe, n, labels, steps, args.sampler, args.eta, args.seed, device, progress=True)
     plots.save_samples(images, path)
-    print(f"wrote {path}: {n} samples, {args.steps or card.recipe.steps} steps of {args.sampler}, seed {args.seed}")
+    print(f"wrote {path}: {n} samples, {steps} steps of {args.sampler}, seed {args.seed}")
 
 
 def draw(
@@ -137,7 +145,12 @@ def draw(
         STEPS[sampler](eta),
         time_grid(recipe, checked_steps(recipe.steps if steps is None else steps), sampler),
     )
-    return generate(denoiser, recipe.shape, n, times, step, labels=labels, seed=seed, device=device, **options)
+    made = generate(denoiser, recipe.shape, n, times, step, labels=labels, seed=seed, device=device, **options)
+    if not bool(made.isfinite().all()):
+        raise BookError(
+            "the samples are not finite: the model's training went wrong, or the file was changed. Train it again"
+        )
+    return made
 
 
 def time_grid(recipe: Recipe, steps: int, sampler: str) -> torch.Tensor:
@@ -150,6 +163,8 @@ def time_grid(recipe: Recipe, steps: int, sampler: str) -> torch.Tensor:
 def checked_steps(steps: int) -> int:
     if steps < 1:
         raise BookError(f"a sampler needs at least 1 step, but got --steps {steps}")
+    if steps > MOST_STEPS:
+        raise BookError(f"--steps {steps:,} would take for ever: at most {MOST_STEPS:,} are taken, and fifty are many")
     return steps
 
 
@@ -159,7 +174,12 @@ def exact_on_every_device() -> None:
 
 
 def chosen_labels(label: str | None, recipe: Recipe, names: tuple[str, ...], n: int) -> torch.Tensor | None:
-    """n labels: all classes in turn, or the one that was asked for by name, part of a name, or number."""
+    """n labels: all classes in turn, or the one that was asked for by name, part of a name, or number.
+
+    Raises BookError for any other, and for a number of samples that cannot be made.
+    """
+    if not 1 <= n <= MOST_SAMPLES:
+        raise BookError(f"at least 1 sample must be asked for and at most {MOST_SAMPLES:,}, but got --n {n:,}")
     classes = recipe.net.classes
     if classes == 0:
         if label not in (None, "none"):
@@ -170,14 +190,12 @@ def chosen_labels(label: str | None, recipe: Recipe, names: tuple[str, ...], n: 
     if label == "none":
         return torch.full((n,), classes)
     listed = ", ".join(f"{i} {name}" for i, name in enumerate(names)) or f"0 to {classes - 1}"
-    if label.lstrip("-").isdigit():
+    wanted, lower = label.lower(), [name.lower() for name in names]
+    matches = [i for i, name in enumerate(lower) if name == wanted]
+    if not matches and label.lstrip("-").isdecimal():
         matches = [int(label)] if 0 <= int(label) < classes else []
-    else:
-        wanted = label.lower()
-        lower = [name.lower() for name in names]
-        matches = [i for i, name in enumerate(lower) if name == wanted] or [
-            i for i, name in enumerate(lower) if wanted in name
-        ]
+    elif not matches:
+        matches = [i for i, name in enumerate(lower) if wanted in name]
     if len(matches) != 1:
         many = "fits several classes" if matches else "is no class of this model"
         raise BookError(f"the label {label!r} {many}: choose one of {listed}, or none")
@@ -209,7 +227,7 @@ def evaluate(args) -> None:
     for name, figures in scores.items():
         print(f"{name:>12}  " + "  ".join(f"{key} {value:.4g}" for key, value in figures.items()))
     if args.out:
-        Path(args.out).write_text(json.dumps(scores, indent=2) + "\n")
+        replace_file(Path(args.out), (json.dumps(scores, indent=2) + "\n").encode())
         print(f"wrote {args.out}")
 
 
@@ -242,6 +260,8 @@ def measure_points(points: torch.Tensor, name: str) -> dict[str, dict[str, float
     """The distances of the samples from a fresh draw of the point set `name`, and those of another fresh draw."""
     from diffusion_book.data.points import POINT_SETS
 
+    if name not in POINT_SETS:
+        raise BookError(f"the model learned a point set {name!r}, which this version of the book does not have")
     data, again = (POINT_SETS[name](len(points), seed=seed) for seed in (1, 2))
 
     def figures(a):
@@ -277,5 +297,7 @@ def names_of(data) -> tuple[str, ...]:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raises BookError, before the work begins, where its result would not be written."""
+    make_place(path)
     if path.exists() and not overwrite:
         raise BookError(f"{path} exists already: choose another --out, or replace it with --overwrite")

@@ -149,12 +149,9 @@ def start(folder: Path, seed: int | None = None) -> Changes:
     if folder.exists() and not folder.is_dir():
         raise BookError(f"{folder} is a file: choose another name for your course folder")
     if folder.is_dir() and any(folder.iterdir()):
-        held = (
-            "holds a course already: bring it up to date with --update"
-            if (folder / MARKER).exists()
-            else "is not empty"
-        )
-        raise BookError(f"{folder} {held}, or choose another folder: diffusion-book start my-course")
+        course = (folder / MARKER).exists()
+        held = "holds a course already: bring it up to date with --update, or" if course else "is not empty:"
+        raise BookError(f"{folder} {held} choose another folder: diffusion-book start my-course")
     course_root()  # nothing is made if there is nothing to put into it
     return _fill(folder, _fresh(seed))
 

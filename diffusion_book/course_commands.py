@@ -77,8 +77,8 @@ def _count(n: int, word: str) -> str:
 def check(args) -> int:
     """Check exercises and print what is wrong with them. Returns 0 (all passed), 1, or 2 (a file cannot be loaded)."""
     workspace = course.find_workspace()
-    if args.limit is not None and not args.limit > 0:
-        raise BookError(f"a limit is a number of seconds above 0, but got --limit {args.limit:g}")
+    if args.limit is not None and not 0 < args.limit <= 86_400:
+        raise BookError(f"a limit is a number of seconds above 0, a day at most, but got --limit {args.limit:g}")
     folder = _exercises(workspace, args.impl)
     own = workspace is not None and folder.resolve() == (workspace / "exercises").resolve()
     if args.hint:

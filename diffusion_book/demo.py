@@ -1,7 +1,6 @@
 """`diffusion-book demo`: train on real images, sample, measure, and say in plain words what was made."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,10 +12,11 @@ from diffusion_book.checkpoints import load_model
 from diffusion_book.data import fashion_mnist
 from diffusion_book.data.images import to_bytes
 from diffusion_book.errors import BookError
+from diffusion_book.files import make_place, replace_file
 from diffusion_book.noise import Noise
-from diffusion_book.training import holds_run, remove_run
 
 ROWS = 8  # samples of each class in the picture
+SUMMARY, UNFINISHED = "summary.json", b'{"unfinished": true}\n'
 FILM = 15  # frames of the denoising
 
 
@@ -27,16 +27,17 @@ def demo(args) -> None:
     labels = commands.chosen_labels(args.label, recipe, data.names, ROWS * recipe.net.classes)
     columns = tuple((*data.names, "no class")[k] for k in labels[: recipe.net.classes].tolist())
     n, steps = commands.enough(args.n), commands.checked_steps(recipe.steps if args.steps is None else args.steps)
-    make_room(folder)
+    claim(folder)
 
-    run = commands.new_run(recipe, data, folder, seed=args.seed, device=device)
+    run = commands.new_run(recipe, data, folder, seed=args.seed, device=device, overwrite=True)
     count = commands.parameters(run.net)
     print(
         f"Training a diffusion model with {count:,} parameters on {len(data):,} photographs of clothes "
         f"({recipe.images:,} training images in all) on {hardware.describe(device)}."
     )
-    for _ in commands.with_bar(run):
-        pass
+    for i, _ in enumerate(commands.with_bar(run)):
+        if i == 0:
+            clear(folder)
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     plots.loss_figure(rows).savefig(folder / "loss.png", dpi=130)
 
@@ -78,18 +79,24 @@ def demo(args) -> None:
         },
         "peak_memory_mb": round(peak_memory_mb()),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    replace_file(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
     explain(folder, summary)
 
 
-def make_room(folder: Path) -> None:
-    """The demo replaces what an earlier demo left, and never anything else."""
-    if folder.is_dir() and any(folder.iterdir()) and not holds_run(folder):
-        raise BookError(f"{folder} holds other files: choose another folder with --out")
-    remove_run(folder)
-    for name in ("samples.png", "loss.png", "summary.json"):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "samples", ignore_errors=True)
+def claim(folder: Path) -> None:
+    """The demo replaces what an earlier demo left, and never anything else: its folder holds a summary.json from the start."""
+    summary = folder / SUMMARY
+    make_place(summary)
+    if not summary.exists():
+        if any(folder.iterdir()):
+            raise BookError(f"{folder} holds something else than a demo: choose another folder with --out")
+        replace_file(summary, UNFINISHED)
+
+
+def clear(folder: Path) -> None:
+    """What an earlier demo left besides its run."""
+    (folder / "samples.png").unlink(missing_ok=True)
+    replace_file(folder / SUMMARY, UNFINISHED)
 
 
 @torch.no_grad()

@@ -45,9 +45,15 @@ def choose(device: str | None = None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
+        known = chosen.type in ("cpu", "cuda", "mps")
+    except RuntimeError:
+        known = False
+    if not known:
+        raise BookError(f"there is no device {device!r}: say cpu, cuda, cuda:1 or mps, or leave --device out")
+    try:
         torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")[:100]
         raise BookError(
             f"the device {device!r} cannot be used here ({reason}): leave --device out, or say --device cpu"
         ) from error

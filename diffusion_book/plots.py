@@ -12,6 +12,7 @@ from PIL import Image
 
 from diffusion_book.data.images import to_bytes
 from diffusion_book.errors import BookError
+from diffusion_book.files import replace_file
 
 # Okabe & Ito's colour-blind-safe set. Exact truth is always dashed black.
 DATA, NOISE, MODEL, EXACT = "#0072B2", "#E69F00", "#009E73", "#000000"
@@ -39,17 +40,21 @@ def to_image(picture: torch.Tensor, scale: int = 1) -> Image.Image:
 
 def save_samples(samples: torch.Tensor, path: Path, columns: int = 10) -> None:
     """Images (N, C, H, W) in [-1, 1] as a crisp grid, points (N, 2) as a scatter plot. Raises BookError on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if samples.ndim == 4:
-            picture = grid(to_bytes(samples), min(columns, len(samples)))
-            to_image(picture, scale=max(1, 1200 // picture.shape[2])).save(path)
-        else:
-            points_figure({"samples": samples}).savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise BookError(
-            f"could not write the picture {path} ({error}): give a name that ends in .png, in a folder with room"
-        ) from error
+    made, kind = io.BytesIO(), picture_format(path)
+    if samples.ndim == 4:
+        picture = grid(to_bytes(samples), min(columns, len(samples)))
+        to_image(picture, scale=max(1, 1200 // picture.shape[2])).save(made, kind)
+    else:
+        points_figure({"samples": samples}).savefig(made, dpi=150, format=kind)
+    replace_file(path, made.getvalue())
+
+
+def picture_format(path: Path) -> str:
+    """The format that the end of a picture's name asks for. Raises BookError for any other end."""
+    formats = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+    if path.suffix.lower() not in formats:
+        raise BookError(f"{path} does not say which kind of picture it is: give a name that ends in .png")
+    return formats[path.suffix.lower()]
 
 
 def points_figure(sets: dict[str, torch.Tensor]) -> Figure:

@@ -240,9 +240,11 @@ def decode(value):
 
 
 def resized(recipe: Recipe, images: int | None = None, batch: int | None = None) -> Recipe:
-    """The recipe with another length or batch. Raises BookError for anything below 1."""
+    """The recipe with another length or batch. Raises BookError below 1, and for a batch that is more than all images."""
     for flag, value in (("--images", images), ("--batch", batch)):
         if value is not None and value < 1:
             raise BookError(f"{flag} must be at least 1, but got {value}")
     recipe = replace(recipe, images=images or recipe.images, batch=batch or recipe.batch)
+    if batch is not None and batch > recipe.images:
+        raise BookError(f"a batch of {batch:,} is more than the {recipe.images:,} images to train on: lower --batch")
     return replace(recipe, warmup=min(recipe.warmup, max(recipe.images // 10, 1)))

@@ -5,6 +5,7 @@ of the seed and the number of images seen, so a run that was stopped goes on as 
 """
 
 import copy
+import hashlib
 import json
 import math
 import time
@@ -45,8 +46,9 @@ class Run:
 
     data: uint8 images (N, C, H, H) or float32 points (N, D); labels: int64 (N,) or None. Iterate over it to train:
     each item is a `Progress`. `denoiser` holds the averaged weights at any moment.
-    Raises BookError if the folder holds a run (unless resume=True), if a checkpoint does not fit, or if the loss is not
-    finite.
+    With overwrite=True a run that the folder holds is removed when the first line of the log is written.
+    Raises BookError if the folder holds a run (unless resume or overwrite), if a checkpoint does not fit, or if the loss
+    is not finite.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Run:
         seed=0,
         device=None,
         resume=False,
+        overwrite=False,
         names=(),
         log_every=None,
         save_every=None,
@@ -72,6 +75,7 @@ class Run:
         self.device = self.accelerator.device
         self.data = data.to(self.device)  # all of it, as one tensor: no loader, no workers
         self.labels = None if labels is None else labels.to(self.device)
+        self.data_mark = hashlib.sha256(data.cpu().numpy().tobytes()).hexdigest()[:8]
 
         torch.manual_seed(seed)
         self.net = recipe.network().to(self.device)
@@ -93,7 +97,8 @@ class Run:
         trained = torch.compile(self.net) if on_gpu else self.net
         self.trained, self.optimizer = self.accelerator.prepare(trained, optimizer)
         self.seen, self.seconds = 0, 0.0
-        if not resume and holds_run(self.folder):
+        self._replaces = overwrite and holds_run(self.folder)
+        if holds_run(self.folder) and not (resume or overwrite):
             raise BookError(
                 f"{self.folder} holds a training run already: go on with --resume, replace it with --overwrite"
             )
@@ -177,6 +182,9 @@ class Run:
             self.seen, values.mean().item(), self.recipe.learning_rate_at(self.seen), round(self.seconds, 3), save
         )
         if self.accelerator.is_main_process:
+            if self._replaces:
+                remove_run(self.folder)
+                self._replaces = False
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(asdict(row)) + "\n")
@@ -218,6 +226,7 @@ class Run:
     def _setting(self) -> str:
         """What must stay the same for a resumed run to be bit-identical."""
         parts = describe(self.device, self.accelerator.num_processes), f"{torch.get_num_threads()} threads"
+        parts += (f"data {self.data_mark}",)
         return ", ".join((*parts, f"bf16 {'on' if self.recipe.bf16 else 'off'}", f"torch {torch.__version__}"))
 
     def _restore(self) -> None:
@@ -227,35 +236,50 @@ class Run:
             tensors, metadata = checkpoints.read(path)
             if metadata.get("format") != STATE_FORMAT:
                 raise BookError(f"{path} is not the state of a training run: choose the folder that `train` wrote")
-            card = checkpoints.ModelCard.from_text(metadata["card"])
-            self._check_same(card, metadata["setting"])
+            card = checkpoints.ModelCard.from_metadata(metadata, path)
+            self._check_same(card, metadata.get("setting", "nobody knows what"))
             part = {name: {} for name in ("net", "average", "optimizer")}
             for name, value in tensors.items():
-                group, rest = name.split(".", 1)
-                part[group][rest] = value
+                group, _, rest = name.partition(".")
+                part.setdefault(group, {})[rest] = value
             checkpoints.load_weights(self.net, part["net"], path)
-            self.average.load_state_dict(part["average"])
+            checkpoints.load_weights(self.average, part["average"], path)
             state: dict = {}
             for name, value in part["optimizer"].items():
-                index, key = name.split(".")
-                state.setdefault(int(index), {})[key] = value
+                index, _, key = name.partition(".")
+                state.setdefault(index, {})[key] = value
+            state = {int(index): kept for index, kept in state.items() if index.isdecimal()}
+            if len(state) != len(self._weights):
+                raise BookError(
+                    f"{path} lacks what the optimizer knew: train anew with --overwrite, or into another folder"
+                )
             self.optimizer.load_state_dict(
                 {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
             )
             self.seen, self.seconds = card.images, card.seconds
+        elif (self.folder / "model.safetensors").exists():
+            raise BookError(
+                f"{self.folder} holds a model, but no state.safetensors to go on from: train into another folder, or anew "
+                "with --overwrite"
+            )
         log = self.folder / "log.jsonl"
         if log.exists() and self.accelerator.is_main_process:
             # a kill may have cut the last line short: what does not parse was never reported
-            kept = [line for line in log.read_text().splitlines() if (images_in(line) or math.inf) <= self.seen]
+            kept = [
+                line
+                for line in log.read_text(errors="replace").splitlines()
+                if (images_in(line) or math.inf) <= self.seen
+            ]
             checkpoints.replace_file(log, "".join(line + "\n" for line in kept).encode())
 
     def _check_same(self, card, setting: str) -> None:
+        pairs = {f.name: (getattr(card.recipe, f.name), getattr(self.recipe, f.name)) for f in fields(Recipe)}
+        pairs |= {"seed": (card.seed, self.seed), "classes": (", ".join(card.names), ", ".join(self.names))}
         differ = [
-            f.name
-            for f in fields(Recipe)
-            if encode(getattr(card.recipe, f.name)) != encode(getattr(self.recipe, f.name))
+            f"{name} ({old}, now {new})" if isinstance(old, (int, float, str)) else name
+            for name, (old, new) in pairs.items()
+            if encode(old) != encode(new)
         ]
-        differ += ["seed"] if card.seed != self.seed else []
         if differ:
             raise BookError(
                 f"{self.folder} was trained with another {', '.join(differ)}: resume with the same, or train elsewhere"
@@ -275,9 +299,10 @@ def holds_run(folder: Path) -> bool:
 
 
 def remove_run(folder: Path) -> None:
-    """Delete a run's own files from its folder, and nothing else."""
-    for name in RUN_FILES:
-        (Path(folder) / name).unlink(missing_ok=True)
+    """Delete a run's own files and pictures from its folder, and nothing else."""
+    previews = (Path(folder) / "samples").glob("[0-9]" * 9 + ".png")
+    for file in [Path(folder) / name for name in (*RUN_FILES, "loss.png")] + list(previews):
+        file.unlink(missing_ok=True)
 
 
 def images_in(line: str) -> int | None:

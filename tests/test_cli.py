@@ -15,6 +15,7 @@ from diffusion_book import checkpoints, commands, metrics, recipes
 from diffusion_book.cli import main
 from diffusion_book.data.points import POINT_SETS
 from diffusion_book.errors import BookError
+from diffusion_book.training import Run
 
 NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -66,7 +67,7 @@ def refused(capsys, *args) -> str:
         (["train", "points", "--resume", "--overwrite"], ["choose one of them"]),
         (["train", "folder"], ["--data PATH"]),
         (["train", "folder", "--data", "nowhere"], ["nowhere"]),
-        (["sample", "nothing.safetensors"], ["no model at nothing.safetensors", "(fashion, fashion-laptop)"]),
+        (["sample", "nothing.safetensors"], ["no model at 'nothing.safetensors'", "(fashion, fashion-laptop)"]),
         (["sample", "TRAINED", "--label", "12"], ["'12' is no class", "0 T-shirt/top"]),
         (["sample", "TRAINED", "--label", "-1"], ["'-1' is no class"]),
         (["sample", "TRAINED", "--label", "s"], ["fits several classes"]),
@@ -75,7 +76,21 @@ def refused(capsys, *args) -> str:
         (["sample", "TRAINED", "--sampler", "ddim", "--eta", "-0.5"], ["0 or more"]),
         (["sample", "TRAINED", "--sampler", "ddim", "--eta", "9"], ["negative variance", "at most"]),
         (["sample", "TRAINED", "--sampler", "heun", "--eta", "0.5"], ["eta"]),
-        (["sample", "TRAINED", "--device", "nonsense"], ["'nonsense' cannot be used here"]),
+        (["sample", "TRAINED", "--device", "nonsense"], ["no device 'nonsense'", "cpu, cuda"]),
+        (["sample", "TRAINED", "--device", "meta"], ["no device 'meta'"]),
+        (["sample", "TRAINED", "--label", "²"], ["'²' is no class"]),
+        (["sample", "TRAINED", "--n", "-3"], ["at least 1 sample", "-3"]),
+        (["sample", "TRAINED", "--n", "1000000000000"], ["at most 1,000,000"]),
+        (["sample", "TRAINED", "--steps", "1000000000"], ["at most 100,000"]),
+        (["sample", "TRAINED", "--out", "letters.txt"], ["letters.txt", ".png"]),
+        (["sample", ""], ["no model at"]),
+        (["sample", "TRAINED", "--seed", str(2**70)], ["below 2^63"]),
+        (["train", "points", "--seed", str(2**70)], ["below 2^63"]),
+        (["train", "points", "--n", "-2"], ["at least 1 sample"]),
+        (["train", "points", "--n", "0"], ["at least 1 sample"]),
+        (["train", "points", "--images", "400", "--batch", str(10**15)], ["--batch"]),
+        (["train", "folder", "--data", ""], ["--data PATH"]),
+        (["demo", "--seed", str(2**70)], ["below 2^63"]),
         (["evaluate", "TRAINED", "--n", "3"], ["at least 20"]),
         (["demo", "--n", "3"], ["at least 20"]),
         (["demo", "--steps", "0"], ["at least 1 step"]),
@@ -156,8 +171,142 @@ def test_a_folder_that_may_not_be_written(trained, here, capsys):
 def test_the_demo_replaces_only_its_own_folder(here, capsys):
     Path("mine").mkdir()
     Path("mine/thesis.txt").write_text("years of work")
-    assert "holds other files" in refused(capsys, "demo", "--out", "mine")
+    assert "something else than a demo" in refused(capsys, "demo", "--out", "mine")
     assert Path("mine/thesis.txt").read_text() == "years of work"
+    list(tiny_run(here / "long", recipe=replace(TINY, images=64)))
+    before = Path("long/model.safetensors").read_bytes()
+    assert "something else than a demo" in refused(capsys, "demo", "--out", "long")
+    assert Path("long/model.safetensors").read_bytes() == before
+
+
+def test_places_that_cannot_hold_a_result_are_named_before_the_work_begins(trained, here, capsys, monkeypatch):
+    def work(*args, **options):
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(commands, "draw", work)
+    monkeypatch.setattr(commands, "with_bar", work)
+    Path("file").write_text("mine")
+    Path("run").mkdir()
+    Path("run/samples").write_text("mine")
+    assert "file is a file" in refused(capsys, "sample", trained, "--out", "file/x.png")
+    assert "here is a folder" in refused(capsys, "evaluate", trained, "--out", here, "--overwrite").replace(
+        str(here), "here"
+    )
+    assert "file is a file" in refused(capsys, "evaluate", trained, "--out", "file/x.json")
+    assert "file is a file" in refused(capsys, "train", "points", "--out", "file")
+    assert "run/samples is a file" in refused(capsys, "train", "points", "--out", "run").replace("\\", "/")
+    assert "file is a file" in refused(capsys, "demo", "--out", "file")
+    assert Path("file").read_text() == Path("run/samples").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("command", [["sample", "--out", "x.png"], ["evaluate", "--out", "x.json", "--n", "20"]])
+def test_a_full_disk_leaves_the_old_result_whole(trained, here, capsys, command):
+    import resource
+    import signal
+
+    Path(command[2]).write_bytes(b"precious")
+    old, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, old[1]))
+        line = refused(capsys, command[0], trained, "--steps", "1", *command[1:], "--overwrite")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "could not save" in line
+    assert "Make room" in line
+    assert [path.name for path in here.iterdir()] == [command[2]]
+    assert Path(command[2]).read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        None,
+        "no json",
+        "[1, 2]",
+        "{}",
+        '{"extra": 1}',
+        '{"recipe": "fashion", "names": []}',
+        '{"recipe": 3, "names": 4}',
+    ],
+)
+def test_a_model_without_a_card_that_can_be_read(trained, here, capsys, card):
+    tensors, metadata = checkpoints.read(trained / "model.safetensors")
+    metadata = {"format": metadata["format"]} | ({} if card is None else {"card": card})
+    checkpoints.write(here / "x.safetensors", tensors, metadata)
+    assert "does not say how its model was made" in refused(capsys, "sample", "x.safetensors")
+
+
+def test_a_model_that_is_not_finite(trained, here, capsys):
+    tensors, metadata = checkpoints.read(trained / "model.safetensors")
+    broken = {name: torch.full_like(tensor, float("nan")) for name, tensor in tensors.items()}
+    checkpoints.write(here / "x.safetensors", broken, metadata)
+    assert "not finite" in refused(capsys, "sample", "x.safetensors", "--n", "2", "--steps", "2")
+    assert [path.name for path in here.iterdir()] == ["x.safetensors"]
+
+
+def test_a_shipped_model_is_not_hidden_by_a_folder_of_its_name(here):
+    Path("fashion").mkdir()
+    assert checkpoints.load_model("fashion")[1].recipe.name == "fashion"
+
+
+POINTS = ["train", "points", "--images", "512", "--batch", "128", "--out", "run", "--device", "cpu"]
+
+
+def test_an_old_run_is_replaced_only_when_the_new_one_has_begun(here, capsys, monkeypatch):
+    main(POINTS)
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+
+    def fails(self):
+        raise BookError("no batch")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diffusion_book.training.Run._batch", fails)
+        with pytest.raises(SystemExit):
+            main([*POINTS, "--overwrite", "--seed", "1"])
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+    Path("run/samples/mine.png").write_bytes(b"mine")
+    main([*POINTS[:3], "256", *POINTS[4:], "--overwrite"])
+    pictures = sorted(path.name for path in Path("run/samples").iterdir())
+    assert pictures == ["000000128.png", "000000256.png", "mine.png"]
+
+
+def test_what_cannot_be_gone_on_with(here, capsys):
+    main(POINTS)
+    state, log = Path("run/state.safetensors"), Path("run/log.jsonl")
+    tensors, metadata = checkpoints.read(state)
+    capsys.readouterr()
+
+    def resumed(left: dict) -> str:
+        checkpoints.write(state, left, metadata)
+        return refused(capsys, *POINTS, "--resume")
+
+    assert "missing" in resumed({k: v for k, v in tensors.items() if not k.startswith("average.")})
+    assert "optimizer" in resumed({k: v for k, v in tensors.items() if not k.startswith("optimizer.")})
+    state.write_bytes(state.read_bytes()[:1000])
+    assert "model.safetensors" in refused(capsys, *POINTS, "--resume")
+    state.unlink()
+    model = Path("run/model.safetensors").read_bytes()
+    assert "no state.safetensors" in refused(capsys, *POINTS, "--resume")
+    assert Path("run/model.safetensors").read_bytes() == model
+    checkpoints.write(state, tensors, metadata)
+    log.unlink()
+    main([*POINTS, "--resume"])
+    capsys.readouterr()
+    assert "images (512, now 1024)" in refused(capsys, *POINTS[:3], "1024", *POINTS[4:], "--resume")
+    main([*POINTS, "--resume", "--data", "moons"])
+    capsys.readouterr()
+    assert "data" in refused(capsys, *POINTS, "--resume", "--data", "rings")
+
+
+def test_resuming_with_other_classes_or_other_images(here, tmp_path):
+    x, y = torch.zeros(40, 1, 28, 28, dtype=torch.uint8), torch.arange(40) % 10
+    list(Run(replace(TINY, images=64), x, y, here / "run", names=NAMES))
+    with pytest.raises(BookError, match="another classes"):
+        Run(replace(TINY, images=64), x, y, here / "run", names=NAMES[::-1], resume=True)
+    with pytest.warns(UserWarning, match="bit for bit"):
+        Run(replace(TINY, images=64), x + 1, y, here / "run", names=NAMES, resume=True)
 
 
 def test_a_folder_of_images_trains_with_its_subfolders_as_classes(here, capsys, monkeypatch):

@@ -135,7 +135,7 @@ def test_no_room_on_the_disk_leaves_a_checkpoint_to_go_on_from(unbroken, tmp_pat
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     result = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, env=environment)
     assert result.returncode == 1
-    assert "the one saved before it is untouched" in result.stderr
+    assert "what was there before is untouched" in result.stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["log.jsonl", "model.safetensors", "state.safetensors"]
     resumed = tiny_run(tmp_path, resume=True)
     assert resumed.seen == 256
@@ -231,7 +231,7 @@ def test_two_processes_train_what_one_does(unbroken, tmp_path):
     for count in ("1", "2"):
         subprocess.run([*launch, count, str(script), str(tmp_path / count)], check=True, capture_output=True)
     _, metadata = checkpoints.read(tmp_path / "2" / "model.safetensors")
-    assert checkpoints.ModelCard.from_text(metadata["card"]).hardware.startswith("2 x ")
+    assert checkpoints.ModelCard.from_metadata(metadata, "state").hardware.startswith("2 x ")
     one, two = (checkpoints.read(tmp_path / count / "model.safetensors")[0] for count in ("1", "2"))
     worst = max((one[name] - two[name]).abs().max().item() for name in one)
     assert worst < 1e-3

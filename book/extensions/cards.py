@@ -35,7 +35,7 @@ def read(weights: Path) -> tuple[dict[str, tuple[ModelCard, int]], dict[str, dic
             metadata = file.metadata() or {}
             parameters = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
         if metadata.get("format") == MODEL_FORMAT:
-            models[path.stem] = ModelCard.from_text(metadata["card"]), parameters
+            models[path.stem] = ModelCard.from_metadata(metadata, path), parameters
         elif metadata:
             others[path.stem] = metadata
     return models, others
