@@ -740,6 +740,9 @@ EVEN = Exercise(
             ),
         ),
     ),
+    reached=lambda arguments, answer: (
+        f"your dearest step costs {_worst(arguments, answer):.4f} times the mean, wanted was {EVEN_SHARE} at most"
+    ),
     hints=(
         "Compute the information on a fine grid of log-SNRs, then choose the levels at which it has fallen by equal amounts.",
         "The information falls steadily along the grid, so it can be inverted: torch.searchsorted (it wants rising values).",

@@ -157,6 +157,17 @@ KL = Exercise(
             "one's own "
             "exponent, -(x - mean1)^2/(2 var1), amounts to on average.",
         ),
+        Mistake(
+            "variances taken for deviations",
+            lambda m1, v1, m2, v2: _kl(m1, v1**2, m2, v2**2),
+            "You squared var1 and var2. They are variances already, not standard deviations.",
+        ),
+        Mistake(
+            "half at the log only",
+            lambda m1, v1, m2, v2: _kl(m1, v1, m2, v2, log=0.5, half=1.0),
+            "The half stands before the log only. It belongs to the other terms as well: they come from "
+            "(x - mean)^2/(2 var).",
+        ),
     ),
     hints=(
         "Write log first - log second; both are (log of the variance) and a square.",
@@ -258,7 +269,13 @@ def _decoder_truth(u, mean, deviation):
 def _decoder(u, mean, deviation, width=1.0, which="right"):
     x, normal = u / 127.5 - 1, torch.distributions.Normal(mean, deviation)
     upper, lower = normal.cdf(x + width / 255), normal.cdf(x - width / 255)
-    top, bottom = {"right": (255, 0), "closed": (-1, -1), "exchanged": (0, 255), "one": (255, -1)}[which]
+    top, bottom = {
+        "right": (255, 0),
+        "closed": (-1, -1),
+        "exchanged": (0, 255),
+        "white": (255, -1),
+        "black": (-1, 0),
+    }[which]
     return (torch.where(u == top, 1.0, upper) - torch.where(u == bottom, 0.0, lower)).log()
 
 
@@ -279,8 +296,13 @@ DECODER = Exercise(
         ),
         Mistake(
             "only white is open",
-            lambda *a: _decoder(*a, which="one"),
+            lambda *a: _decoder(*a, which="white"),
             "White is open, black is not: both ends of the scale catch what lies beyond.",
+        ),
+        Mistake(
+            "only black is open",
+            lambda *a: _decoder(*a, which="black"),
+            "Black is mended. The other end of the scale, u = 255, has the same fault: nothing is brighter than white.",
         ),
         Mistake(
             "ends exchanged",
@@ -561,6 +583,10 @@ GRID = Exercise(
                 f"at most {GRID_SHARE} was asked for"
             ),
         ),
+    ),
+    reached=lambda arguments, answer: (
+        f"your staircase's excess is {_share(arguments, answer):.3f} times that of equal steps in log-SNR, wanted was "
+        f"{GRID_SHARE} at most"
     ),
     hints=(
         "One step of length h in log-SNR costs about h^2/4 times S^2 |dE/dS| too much, where E is the error at "

@@ -37,11 +37,11 @@ def _step(x, eps_hat, z, betas, k):
     return mean + (math.sqrt(beta) * z if k > 1 else 0.0)
 
 
-def _step_with(x, eps_hat, z, betas, k, beta=None, noise=None, product=None):
+def _step_with(x, eps_hat, z, betas, k, beta=None, noise=None, product=None, kept=None):
     beta = betas[k - 1] if beta is None else beta
     product = torch.cumprod(1 - betas, 0)[k - 1] if product is None else product
     noise = (beta.sqrt() if k > 1 else 0.0) if noise is None else noise
-    return (x - beta / (1 - product).sqrt() * eps_hat) / (1 - beta).sqrt() + noise * z
+    return (x - beta / (1 - product).sqrt() * eps_hat) / (1 - beta if kept is None else kept).sqrt() + noise * z
 
 
 def _small_variance(x, eps_hat, z, betas, k):
@@ -64,6 +64,21 @@ STEP = Exercise(
             "Under the root of the noise's coefficient you used one step's 1 - beta_k. What x_k holds is the noise "
             "of all "
             "steps up to k: the product alpha_bar_k belongs there (eq-ddpm-step).",
+        ),
+        Mistake(
+            "the product for one step's alpha",
+            lambda x, eps_hat, z, betas, k: _step_with(
+                x, eps_hat, z, betas, k, kept=torch.cumprod(1 - betas, 0)[k - 1]
+            ),
+            "You divide by sqrt(alpha_bar_k), which would undo all k steps at once. One step is undone here, and it "
+            "multiplied by sqrt(1 - beta_k).",
+        ),
+        Mistake(
+            "noise added before the division",
+            lambda x, eps_hat, z, betas, k: _step_with(
+                x, eps_hat, z, betas, k, noise=(betas[k - 1] / (1 - betas[k - 1])).sqrt() if k > 1 else 0.0
+            ),
+            "Your fresh noise stands inside the bracket, and is divided by sqrt(1 - beta_k) as well. It is added to the mean.",
         ),
         Mistake(
             "variance used as deviation",
@@ -256,6 +271,12 @@ NORM = Exercise(
             "Your statistics mix the images of the batch, and with them their noise levels: an image's answer would "
             "depend on its "
             "neighbours. Leave dimension 0 alone.",
+        ),
+        Mistake(
+            "batch norm",
+            lambda x, scale, shift, groups: _norm_with(x, scale, shift, x.shape[1], dims=(0, 2, 3, 4)),
+            "This is a batch norm: one mean and variance a channel, over all images. An image's answer would depend on its "
+            "neighbours in the batch. Each image's groups have their own.",
         ),
         Mistake(
             "unbiased variance",
@@ -668,6 +689,9 @@ TEN = Exercise(
                 f"the samples' deviation misses 0.5 by {spread_error(_steps(answer)):.4f}, wanted is at most {TARGET}"
             ),
         ),
+    ),
+    reached=lambda _, answer: (
+        f"the samples' deviation misses {SPREAD} by {spread_error(_steps(answer)):.4f}, wanted was {TARGET} at most"
     ),
     hints=(
         "The steps need not be equally far apart. Try a power: k_j = 1000 (j/10)^p.",

@@ -688,6 +688,9 @@ COOLING = Exercise(
             ),
         ),
     ),
+    reached=lambda arguments, answer: (
+        f"your error is {_cooling_share(arguments, answer):.3f} times that of the plain row, wanted was {COOLING_SHARE} at most"
+    ),
     hints=(
         "Propagate the variance exactly, as the text does, and print the error of each l. Which l is the worst?",
         "Two faults: the walkers lag behind a falling level, and at rest they are too wide by 1/(1 - h/4). Large h cures "

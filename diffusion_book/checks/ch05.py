@@ -676,6 +676,10 @@ SOLVER = Exercise(
             ),
         ),
     ),
+    reached=lambda arguments, answer: (
+        f"the variance at the end is {_share(arguments, answer):.4f} times as wrong as that of Euler-Maruyama with twice the "
+        f"steps, wanted was {SOLVER_SHARE} at most"
+    ),
     hints=(
         "Heun's rule guesses the far end by an Euler-Maruyama step, and then uses the mean of both ends.",
         "The same dw belongs into the guess and into the final step: it is one path.",

@@ -419,6 +419,9 @@ TIMES = Exercise(
             ),
         ),
     ),
+    reached=lambda arguments, answer: (
+        f"the error is {_share(arguments, answer):.4f} times that of equal steps in t, wanted was {SHARE} at most"
+    ),
     hints=(
         "Equal steps in t are too long near the data, equal steps in log-SNR too short. Something between the two?",
         "Equal steps in a power of t lie between them and are not enough from every first, whatever the power. Near the "

@@ -71,6 +71,7 @@ class Exercise:
     rtol: float = RTOL
     limit: float = 10.0
     show: Callable[[tuple, object, object], str] | None = None
+    reached: Callable[[tuple, object], str] | None = None
 
     @property
     def chapter(self) -> int:
@@ -118,6 +119,8 @@ def examine(exercise: Exercise, function: Callable, seed: int = 0) -> Verdict:
     if not any(problems):
         if stopped:
             return verdict("unfinished" if stopped.unfinished else "wrong", str(stopped))
+        if exercise.reached:
+            return verdict("passed", f"PASS {exercise.number}: {exercise.reached(cases[-1].make(), answers[-1])}")
         return verdict(
             "passed", f"PASS {exercise.number}: right on {len(cases)} random case{'s' if len(cases) > 1 else ''}"
         )

@@ -94,6 +94,14 @@ def deviations_taken_for_variances(mean1, var1, mean2, var2):
     return torch.log(var2 / var1) + (var1**2 + (mean1 - mean2) ** 2) / (2 * var2**2) - 0.5
 
 
+def half_a_log(mean1, var1, mean2, var2):
+    return 0.5 * torch.log(var2 / var1) + (var1 + (mean1 - mean2) ** 2) / var2 - 1
+
+
+def in_bits(mean1, var1, mean2, var2):
+    return (0.5 * torch.log(var2 / var1) + (var1 + (mean1 - mean2) ** 2) / (2 * var2) - 0.5) / math.log(2)
+
+
 def by_expectations(mean1, var1, mean2, var2):
     """Cross-entropy minus entropy."""
     cross = 0.5 * torch.log(2 * math.pi * var2) + (var1 + (mean1 - mean2) ** 2) / (2 * var2)
@@ -153,6 +161,12 @@ def by_logsnr(alpha_bar, alpha_bar_before):
 def as_found(u, mean, deviation):
     z = [(u / 127.5 - 1 + end - mean) / deviation for end in (1 / 255, -1 / 255)]
     return torch.log(torch.special.ndtr(z[0]) - torch.special.ndtr(z[1]))
+
+
+def only_black(u, mean, deviation):
+    x, normal = u / 127.5 - 1, Normal(mean, deviation)
+    lower = normal.cdf(x - 1 / 255)
+    return (normal.cdf(x + 1 / 255) - torch.where(u < 0.5, torch.zeros_like(lower), lower)).log()
 
 
 def only_white(u, mean, deviation):
@@ -411,7 +425,9 @@ PLANTED = [
     Planted("2.2", without_a_half, "half missing"),
     Planted("2.2", own_width, "distance over the first variance"),
     Planted("2.2", not_zero_for_equals, "the -1 forgotten"),
-    Planted("2.2", deviations_taken_for_variances, None),
+    Planted("2.2", deviations_taken_for_variances, "variances taken for deviations"),
+    Planted("2.2", half_a_log, "half at the log only"),
+    Planted("2.2", in_bits, None),
     Planted("2.3", for_x, "the weight of x"),
     Planted("2.3", doubled, "half missing"),
     Planted("2.3", negative, "sign"),
@@ -419,6 +435,7 @@ PLANTED = [
     Planted("2.3", of_alpha_bar, "alpha-bar for the SNR"),
     Planted("2.3", with_beta_for_its_square, None),
     Planted("2.4", as_found, "closed end buckets"),
+    Planted("2.4", only_black, "only black is open"),
     Planted("2.4", only_white, "only white is open"),
     Planted("2.4", exchanged_ends, "ends exchanged"),
     Planted("2.4", narrow_buckets, "half a bucket"),

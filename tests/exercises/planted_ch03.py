@@ -42,6 +42,17 @@ def step_posterior_variance(x, eps_hat, z, betas, k):
     return mean + ((1 - before).clamp(min=0) / (1 - now) * beta) ** 0.5 * z
 
 
+def step_product_outside(x, eps_hat, z, betas, k):
+    bar = (1 - betas[:k]).prod()
+    noise = betas[k - 1] ** 0.5 * z if k > 1 else 0 * z
+    return (x - betas[k - 1] / (1 - bar) ** 0.5 * eps_hat) / bar**0.5 + noise
+
+
+def step_noise_inside(x, eps_hat, z, betas, k):
+    bar, noise = (1 - betas[:k]).prod(), betas[k - 1] ** 0.5 * z if k > 1 else 0 * z
+    return (x - betas[k - 1] / (1 - bar) ** 0.5 * eps_hat + noise) / (1 - betas[k - 1]) ** 0.5
+
+
 def step_plus(x, eps_hat, z, betas, k):
     return (x + betas[k - 1] / (1 - (1 - betas[:k]).prod()) ** 0.5 * eps_hat) / (1 - betas[k - 1]) ** 0.5
 
@@ -156,6 +167,11 @@ def norm_batch(x, scale, shift, groups):
     flat = x.reshape(B, groups, -1).transpose(0, 1).reshape(groups, -1)
     flat = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, correction=0, keepdim=True) + 1e-5) ** 0.5
     normal = flat.reshape(groups, B, -1).transpose(0, 1).reshape(x.shape)
+    return normal * (1 + scale[..., None, None]) + shift[..., None, None]
+
+
+def norm_batch_norm(x, scale, shift, groups):
+    normal = F.batch_norm(x, None, None, training=True, eps=1e-5)
     return normal * (1 + scale[..., None, None]) + shift[..., None, None]
 
 
@@ -478,6 +494,8 @@ PLANTED = [
     Planted("3.1", step_always_noise, "noise added at the last step"),
     Planted("3.1", step_from_zero, "counted from zero"),
     Planted("3.1", step_posterior_variance, "the other variance"),
+    Planted("3.1", step_product_outside, "the product for one step's alpha"),
+    Planted("3.1", step_noise_inside, "noise added before the division"),
     Planted("3.1", step_plus, None),
     Planted("3.2", time_one_frequency, "no decay of the frequencies"),
     Planted("3.2", time_unscaled, "time not scaled to steps"),
@@ -493,6 +511,7 @@ PLANTED = [
     Planted("3.3", norm_layer, "one group for all channels"),
     Planted("3.3", norm_instance, "each channel alone"),
     Planted("3.3", norm_batch, "statistics over the batch"),
+    Planted("3.3", norm_batch_norm, "batch norm"),
     Planted("3.3", norm_default_variance, "unbiased variance"),
     Planted("3.3", norm_exchanged, "scale and shift exchanged"),
     Planted("3.3", norm_eps_outside, "1e-5 outside the root"),
