@@ -236,7 +236,11 @@ def main(args: list[str] | None = None) -> None:
         print(f"error: {error.strerror or error}{where}. {way_out(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        on = " The run goes on from its last checkpoint with --resume." if isinstance(command, Train) else ""
+        on = (
+            " The run goes on from its last checkpoint, if it has one yet, with --resume."
+            if isinstance(command, Train)
+            else ""
+        )
         print(f"\nstopped.{on}", file=sys.stderr)
         sys.exit(130)
 

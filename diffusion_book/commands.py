@@ -17,6 +17,7 @@ from diffusion_book.errors import BookError
 from diffusion_book.files import make_place, replace_file
 from diffusion_book.generation import generate
 from diffusion_book.recipes import Recipe
+from diffusion_book.shell import command
 from diffusion_book.training import Run
 
 # ---------------------------------------------------------------------------------------- training
@@ -50,7 +51,7 @@ def train(args) -> None:
         if rows:
             plots.loss_figure(rows).savefig(folder / "loss.png", dpi=150)
         print(f"done: {folder / 'model.safetensors'} after {run.seconds:.0f} s of training. Sample it with")
-        print(f"  diffusion-book sample {shlex.quote(str(folder))}")
+        print(f"  {command('diffusion-book')} sample {shlex.quote(str(folder))}")
 
 
 def prepare(name: str, size: str, source: str | None) -> tuple[Recipe, "ImageSet | torch.Tensor"]:

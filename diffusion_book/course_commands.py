@@ -1,7 +1,6 @@
 """What `diffusion-book start` and `diffusion-book check` do. What needs torch runs in a process of its own."""
 
 import shlex
-import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from diffusion_book import course
 from diffusion_book.errors import BookError
 from diffusion_book.examiner import Outcome, examine_files
+from diffusion_book.shell import command
 
 SIGN = {"passed": "✓", "unfinished": "○", "wrong": "✗", "broken": "✗"}
 
@@ -50,21 +50,13 @@ def _say_next_steps(folder: Path, changes: course.Changes) -> None:
         if find_spec("jupyterlab") is None:
             python = shlex.quote(sys.executable)
             print(f"  {python} -m pip install jupyterlab jupytext jupyterlab-myst ipywidgets")
-        print(f"  {_command('jupyter')} lab --notebook-dir=. {notebooks[0]}")
+        print(f"  {command('jupyter')} lab --notebook-dir=. {notebooks[0]}")
     print(
         "\nand run the cells from the top with Shift+Enter. Exercises are checked in their cells, or, if you write them"
     )
     print("in exercises/, with")
-    print(f"  {_command('diffusion-book')} check 1.1")
+    print(f"  {command('diffusion-book')} check 1.1")
     print("\nREADME.md in that folder says the rest: hints, progress, and what to do when you are lost.")
-
-
-def _command(name: str) -> str:
-    """How to call a command of this environment: by its name if the shell would find it, else by its full path."""
-    ours = shutil.which(name, path=str(Path(sys.executable).parent))
-    if ours is None or (found := shutil.which(name)) is not None and Path(found).samefile(ours):
-        return name
-    return shlex.quote(str(Path(ours).absolute()))
 
 
 def _count(n: int, word: str) -> str:
@@ -103,7 +95,7 @@ def check(args) -> int:
     print("\n" + _table(plan, outcomes, course.read_state(workspace)["progress"] if own else None))
     wrong = [outcome.number for outcome in outcomes if outcome.status == "wrong"]
     if wrong:
-        print(f"\nStuck? `{_command('diffusion-book')} check {wrong[0]} --hint` gives a hint, one at a time.")
+        print(f"\nStuck? `{command('diffusion-book')} check {wrong[0]} --hint` gives a hint, one at a time.")
     if any(outcome.status == "broken" for outcome in outcomes):
         return 2
     return 0 if all(outcome.status == "passed" for outcome in outcomes) else 1

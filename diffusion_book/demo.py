@@ -1,6 +1,7 @@
 """`diffusion-book demo`: train on real images, sample, measure, and say in plain words what was made."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from diffusion_book.data.images import to_bytes
 from diffusion_book.errors import BookError
 from diffusion_book.files import make_place, replace_file
 from diffusion_book.noise import Noise
+from diffusion_book.shell import command
 
 ROWS = 8  # samples of each class in the picture
 SUMMARY, UNFINISHED = "summary.json", b'{"unfinished": true}\n'
@@ -126,14 +128,14 @@ def peak_memory_mb() -> float:
 
 def explain(folder: Path, summary: dict) -> None:
     ours, floor = summary["scores"]["samples"], summary["scores"]["real test"]
-    known = summary["measured_before"]
+    known, book = summary["measured_before"], command("diffusion-book")
     print(
         f"""
 What was made, in {folder}:
   model.safetensors  the model, after {summary["training_seconds"]:.0f} s of training
   samples.png        its samples beside those of the shipped model, and one sample on its way from noise to picture
   loss.png           the loss while it learned
-  summary.json       every number
+  summary.json       every number; log.jsonl and state.safetensors are the run's own
 
 Frechet distance of {ours["samples"]:,} samples from the 10,000 training images, in the features of the book's small
 classifier (smaller is better; it compares with nothing published elsewhere):
@@ -143,9 +145,9 @@ classifier (smaller is better; it compares with nothing published elsewhere):
   real test images, noise 0.05        {known["noise 0.05"]["mean"]:8.2f}
   real test images, 3x3 blur          {known["blur"]["mean"]:8.2f}
 
-What next:
-  diffusion-book sample {folder} --label sneaker --n 10 --out sneakers.png      more from your model
-  diffusion-book sample fashion --label sneaker --n 10 --out better.png         the same from the shipped one
-  diffusion-book recipes                                                        what else can be trained
+What next: more from your model, the same from the shipped one, and what else can be trained
+  {book} sample {shlex.quote(str(folder))} --label sneaker --n 10 --out sneakers.png
+  {book} sample fashion --label sneaker --n 10 --out better.png
+  {book} recipes
 """
     )
