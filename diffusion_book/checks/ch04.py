@@ -683,7 +683,7 @@ COOLING = Exercise(
         Condition(
             lambda arguments, answer: _cooling_share(arguments, answer) <= COOLING_SHARE,
             lambda arguments, answer: (
-                f"your error is {cooling_error(answer, *arguments[:2]):.3f}, {_cooling_share(arguments, answer):.2f} times "
+                f"your error is {cooling_error(answer, *arguments[:2]):.3g}, {_cooling_share(arguments, answer):.3g} times "
                 f"that of the plain row; at most {COOLING_SHARE} of it was asked for"
             ),
         ),
