@@ -88,16 +88,14 @@ def notebook_of(text_path: Path) -> Path:
 
 
 def as_text(notebook) -> str:
-    """A notebook as the MyST text of its pair. What jupytext would note of itself and of this machine is left out."""
+    """A notebook as the MyST text of its pair. What a kernel would note of this machine is left out."""
     notebook = nbformat.from_dict(notebook)
     notebook.metadata = {
-        "jupytext": {"text_representation": {"extension": ".md", "format_name": "myst"}},
-        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     }
     for cell in notebook.cells:
         cell.metadata = {key: value for key, value in cell.metadata.items() if key in ("tags", "mystnb")}
-    text = jupytext.writes(notebook, "md:myst")
-    return re.sub(r"^    (format_version|jupytext_version):.*\n", "", text, flags=re.MULTILINE)
+    return jupytext.writes(notebook, "md:myst")
 
 
 def run(text_path: Path) -> float:
@@ -118,11 +116,7 @@ def run(text_path: Path) -> float:
         # the same id at every run, or every run would change every cell
         cell.id = hashlib.sha256(f"{text_path.name} {i}".encode()).hexdigest()[:8]
         merge_streams(cell)
-    notebook.metadata = {
-        "kernelspec": notebook.metadata["kernelspec"],
-        "language_info": {"name": "python"},
-        "jupytext": {"formats": "ipynb,md:myst"},
-    }
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     nbformat.validate(notebook)
     nbformat.write(notebook, notebook_of(text_path))
