@@ -21,10 +21,13 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check -c constra
 	$(BIN)/jupytext-config --settings-file .venv/etc/jupyter/labconfig/default_setting_overrides.json set-default-viewer markdown myst
 	@touch $@
 
+# in a container one is often root, and JupyterLab wants to be told that this is meant
+ROOT_TOO = $(if $(filter 0,$(shell id -u)),--allow-root)
+
 # JupyterLab on the first chapter, in a course folder: what is written there is yours, and the repository's chapters stay clean
 lab: .venv/.lab
 	$(BIN)/diffusion-book start my-course $(if $(wildcard my-course/diffusion-book.json),--update)
-	cd my-course && ../$(BIN)/jupyter lab --notebook-dir=. $(firstword $(sort $(wildcard chapters/*.ipynb)))
+	cd my-course && ../$(BIN)/jupyter lab $(ROOT_TOO) --notebook-dir=. $(firstword $(sort $(wildcard chapters/*.ipynb)))
 
 .venv/.site: .venv/.core
 	$(INSTALL) -e ".[site]"

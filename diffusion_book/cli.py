@@ -26,10 +26,10 @@ class Common:
     """Sampling steps; the recipe's own number if left out."""
     seed: int = 0
     """Sample i depends on (seed, i) only; a training run on the seed and the number of images seen."""
-    label: str | None = None
-    """A class, by name or number ("sneaker", "7"), or "none" for the unconditional model. All classes if left out."""
+    label: str = "all"
+    """A class, by name or number ("sneaker", "7"), "all" classes in turn, or "none" for the unconditional model."""
     n: int | None = None
-    """How many samples."""
+    """How many samples; as many as make a good picture or measure if left out."""
     device: str | None = None
     """cpu, cuda, cuda:1, mps. The GPU is used if there is one."""
 
@@ -222,6 +222,8 @@ def main(args: list[str] | None = None) -> None:
             description="The diffusion book: its chapters and exercises in your own folder, its models to train and measure.",
             args=args,
         )
+        if isinstance(command, Common):
+            command.label = command.label.lower() if command.label in ("All", "None") else command.label
         if abs(getattr(command, "seed", None) or 0) >= 2**63:
             raise BookError(f"a seed is a whole number below 2^63, but got --seed {command.seed}")
         command.run()

@@ -27,13 +27,15 @@ def train(args) -> None:
     device = hardware.choose(args.device)
     recipe, data = prepare(args.recipe, args.size, args.data)
     recipe = recipe_book.resized(recipe, args.images, args.batch)
-    n = 40 if args.n is None else args.n
+    n = shown(recipe) if args.n is None else args.n
     labels = chosen_labels(args.label, recipe, names_of(data), n)  # a wrong label is found before training
     if args.steps is not None:
         recipe = replace(recipe, steps=checked_steps(args.steps))
     folder = Path(args.out or f"runs/{recipe.name}-{recipe.size}")
     if args.resume and args.overwrite:
         raise BookError("--resume goes on with a run and --overwrite deletes it: choose one of them")
+    if not args.resume:  # a run that goes on keeps its number, or it would not be the same to the last bit
+        settle(device)
     run = new_run(recipe, data, folder, seed=args.seed, device=device, resume=args.resume, overwrite=args.overwrite)
     make_place(folder / "samples" / "first.png")
     if args.resume and not run.seen:
@@ -91,6 +93,12 @@ def new_run(recipe: Recipe, data, folder: Path, **options) -> Run:
     return Run(recipe, data.images, data.labels, folder, names=data.names, **options)
 
 
+def settle(device: torch.device) -> None:
+    """As many threads as are fast now, and a line if those are not all."""
+    if device.type == "cpu" and (line := hardware.settle_threads()):
+        print(line)
+
+
 def with_bar(run: Run):
     """The run's progress, with a bar that counts images and shows the loss."""
     with tqdm(total=run.recipe.images, initial=run.seen, unit=" images", desc="training", smoothing=0.1) as bar:
@@ -124,7 +132,7 @@ MOST_STEPS, MOST_SAMPLES = 100_000, 1_000_000
 def sample(args) -> None:
     device = hardware.choose(args.device)
     denoiser, card = load_model(args.model, device)
-    n = 40 if args.n is None else args.n
+    n = shown(card.recipe) if args.n is None else args.n
     labels = chosen_labels(args.label, card.recipe, card.names, n)
     steps = checked_steps(card.recipe.steps if args.steps is None else args.steps)
     path = Path(args.out or f"{Path(args.model).name}.png")
@@ -133,6 +141,11 @@ def sample(args) -> None:
     images = draw(denoiser, card.recipe, n, labels, steps, args.sampler, args.eta, args.seed, device, progress=True)
     plots.save_samples(images, path)
     print(f"wrote {path}: {n} samples, {steps} steps of {args.sampler}, seed {args.seed}")
+
+
+def shown(recipe: Recipe) -> int:
+    """How many samples make a picture: points are small."""
+    return 40 if len(recipe.shape) == 3 else 2000
 
 
 def draw(
@@ -174,8 +187,8 @@ def exact_on_every_device() -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def chosen_labels(label: str | None, recipe: Recipe, names: tuple[str, ...], n: int) -> torch.Tensor | None:
-    """n labels: all classes in turn, or the one that was asked for by name, part of a name, or number.
+def chosen_labels(label: str, recipe: Recipe, names: tuple[str, ...], n: int) -> torch.Tensor | None:
+    """n labels: "all" classes in turn, "none", or the one that was asked for by name, part of a name, or number.
 
     Raises BookError for any other, and for a number of samples that cannot be made.
     """
@@ -183,10 +196,10 @@ def chosen_labels(label: str | None, recipe: Recipe, names: tuple[str, ...], n: 
         raise BookError(f"at least 1 sample must be asked for and at most {MOST_SAMPLES:,}, but got --n {n:,}")
     classes = recipe.net.classes
     if classes == 0:
-        if label not in (None, "none"):
+        if label not in ("all", "none"):
             raise BookError(f"this model knows no classes, so --label {label} means nothing to it: leave it out")
         return None
-    if label is None:
+    if label == "all":
         return torch.arange(n) % classes
     if label == "none":
         return torch.full((n,), classes)
@@ -240,11 +253,11 @@ def enough(n: int | None) -> int:
     return n
 
 
-def measure_images(images: torch.Tensor, label: str | None = None) -> dict[str, dict[str, float]]:
+def measure_images(images: torch.Tensor, label: str = "all") -> dict[str, dict[str, float]]:
     """The figures of the samples and, for the same number of real test images, their floor."""
     train, test = fashion_mnist("train"), fashion_mnist("test")
     stored = metrics.reference()
-    if label is not None and label != "none":
+    if label not in ("all", "none"):
         chosen = int(chosen_labels(label, recipe_book.FASHION, train.names, 1))
         train, test = (
             ImageSet(s.images[s.labels == chosen], s.labels[s.labels == chosen], s.names) for s in (train, test)

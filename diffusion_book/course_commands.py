@@ -75,6 +75,8 @@ def check(args) -> int:
     own = workspace is not None and folder.resolve() == (workspace / "exercises").resolve()
     if args.hint:
         return _hint(args.what, workspace)
+    if not own:
+        print(f"Checking the exercises in {folder}")
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a console that has no tick shows a question mark
     seed = args.seed if args.seed is not None else (course.read_state(workspace)["seed"] if workspace else 0)

@@ -30,6 +30,7 @@ def demo(args) -> None:
     columns = tuple((*data.names, "no class")[k] for k in labels[: recipe.net.classes].tolist())
     n, steps = commands.enough(args.n), commands.checked_steps(recipe.steps if args.steps is None else args.steps)
     claim(folder)
+    commands.settle(device)
 
     run = commands.new_run(recipe, data, folder, seed=args.seed, device=device, overwrite=True)
     count = commands.parameters(run.net)
@@ -144,6 +145,7 @@ classifier (smaller is better; it compares with nothing published elsewhere):
   real test images (the floor)        {floor["frechet"]:8.2f}
   real test images, noise 0.05        {known["noise 0.05"]["mean"]:8.2f}
   real test images, 3x3 blur          {known["blur"]["mean"]:8.2f}
+(the last two are real photographs made worse on purpose, to give the scale a meaning)
 
 What next: more from your model, the same from the shipped one, and what else can be trained
   {book} sample {shlex.quote(str(folder))} --label sneaker --n 10 --out sneakers.png

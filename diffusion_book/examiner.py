@@ -16,7 +16,7 @@ from pathlib import Path
 from diffusion_book.errors import BookError
 
 START, LOAD = 120.0, 30.0  # seconds for the imports of the new process, and for loading a student's file
-GRACE = 5.0  # seconds beyond an exercise's own limit: for its cases, and for an answer that heeds the interrupt at the limit
+GRACE = 5.0  # seconds beyond what `guard` gives an answer: for its cases, and for an answer that heeds the interrupt
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ def _work(connection, words, folder, seed, limit) -> None:
 
 def _examine_all(send, words, folder, seed, limit) -> None:
     from diffusion_book import checks
+    from diffusion_book.checks.guard import WAIT
     from diffusion_book.equations import numbered
 
     if hasattr(sys.stdout, "reconfigure"):
@@ -144,7 +145,7 @@ def _examine_all(send, words, folder, seed, limit) -> None:
             send("outcome", Outcome(number, "unfinished", text), START)
         else:
             exercise = exercise if limit is None else replace(exercise, limit=limit)
-            send("at", ((number,), None), exercise.limit + GRACE)
+            send("at", ((number,), None), WAIT * exercise.limit + GRACE)
             with _headed(f"{exercise.function} (exercise {number}) prints:"):
                 verdict = checks.examine(exercise, getattr(module, exercise.function), seed)
             send("outcome", Outcome(number, verdict.status, numbered(verdict.text)), START)

@@ -1,6 +1,8 @@
 """What a run ran on, in words, for logs and model cards; and the choice of a device."""
 
+import os
 import platform
+import time
 from pathlib import Path
 
 import torch
@@ -28,6 +30,43 @@ def bf16_helps(device: torch.device) -> bool:
 def autocast(device: torch.device, bf16: bool):
     """A context in which networks compute in bfloat16, if that is wanted and the device gains by it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16 and bf16_helps(device))
+
+
+def settle_threads() -> str | None:
+    """Compute on fewer threads where that is faster now; a line that says so, or None if all are kept.
+
+    A team of threads waits for its slowest member at every layer: beside another busy program two can be ten times slower
+    than one. A number asked for by OMP_NUM_THREADS is kept.
+    """
+    most = torch.get_num_threads()
+    if most == 1 or "OMP_NUM_THREADS" in os.environ:
+        return None
+    speed = dict.fromkeys((most, max(most // 2, 1), 1), 0.0)
+    for _ in range(3):
+        for threads in speed:
+            speed[threads] = max(speed[threads], convolutions_per_second(threads))
+    best = max(speed, key=speed.get)
+    if speed[best] < 1.3 * speed[most]:  # less is noise
+        best = most
+    torch.set_num_threads(best)
+    if best == most:
+        return None
+    return (
+        f"Computing on {best} of {most} threads: all of them are slower here and now, as happens while other programs are "
+        f"busy (OMP_NUM_THREADS={most} forces all)"
+    )
+
+
+def convolutions_per_second(threads: int, seconds: float = 0.1) -> float:
+    """How often a layer of the small U-Net's size is computed, on this number of threads, which stays set."""
+    torch.set_num_threads(threads)
+    x, weight = torch.zeros(16, 24, 28, 28), torch.zeros(24, 24, 3, 3)
+    torch.conv2d(x, weight, padding=1)  # the first call sets up more than it computes
+    done, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        torch.nn.functional.silu(torch.conv2d(x, weight, padding=1))
+        done += 1
+    return done / elapsed
 
 
 def _processor() -> str:

@@ -71,8 +71,9 @@ def points_figure(sets: dict[str, torch.Tensor]) -> Figure:
 def loss_figure(rows: list[dict], title: str = "Training loss") -> Figure:
     """The logged loss against images seen: each entry as a dot, and the mean of its neighbourhood as a line."""
     images, losses = [row["images"] for row in rows], [row["loss"] for row in rows]
-    reach = len(losses) // 25
-    around = [losses[max(i - reach, 0) : i + reach + 1] for i in range(len(losses))]
+    # as far to the left as to the right, so that a steep beginning stays where it is
+    reach = [min(len(losses) // 25, i, len(losses) - 1 - i) for i in range(len(losses))]
+    around = [losses[i - r : i + r + 1] for i, r in enumerate(reach)]
     smooth = [sum(part) / len(part) for part in around]
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axis = figure.subplots()

@@ -1,6 +1,12 @@
 """Options of the test suite: whose exercises are examined, and which equation's tests are run."""
 
+import os
+
 import pytest
+import torch
+
+# training commands would otherwise measure how busy the machine is, and choose for the whole test run
+os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
 
 
 def pytest_addoption(parser):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from diffusion_book import checks, course, examiner
+from diffusion_book.checks import guard
 from diffusion_book.cli import main
 from diffusion_book.errors import BookError
 
@@ -96,7 +97,7 @@ def test_every_kind_of_answer_gets_its_own_message_and_none_holds_up_the_rest(he
     assert f"PASS {right}" in blocks[right]
     assert "123456" in blocks[wrong] or "shape" in blocks[wrong] or "expected" in blocks[wrong]
     assert stub not in blocks  # the table says it
-    assert f"stopped after {1 + examiner.GRACE:g} s" in blocks[endless]
+    assert f"stopped after {guard.WAIT * 1 + examiner.GRACE:g} s" in blocks[endless]
     assert "ended with code 3" in blocks[gone]
     for number in rest:
         assert f"PASS {number}" in blocks[number]
@@ -221,14 +222,14 @@ def test_numbers_name_exercises_and_chapters(here, words, expected):
 @pytest.mark.parametrize(
     "word, near",
     [
-        ("1.77", "did you mean 1."),
+        ("1.77", "no exercise 1.77: chapter 1's run from 1.1 to 1.8"),
         ("99", "there are no exercises of a chapter 99, only of 1, 2, 3"),
         ("one", "they run from"),
-        ("1.1.1", "1.1"),
+        ("1.1.1", "chapter 1's run from 1.1"),
         ("-1", "no exercise"),
     ],
 )
-def test_unknown_numbers_offer_the_nearest(here, word, near):
+def test_unknown_numbers_are_told_which_there_are(here, word, near):
     Path("ch01_mine.py").touch()
     with pytest.raises(BookError, match=re.escape(near)):
         examiner.chosen((word,), here)

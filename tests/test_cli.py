@@ -381,7 +381,7 @@ def test_labels_are_found_by_name_part_or_number(label, expected):
 
 
 def test_without_a_label_all_classes_come_in_turn():
-    assert commands.chosen_labels(None, TINY, NAMES, 12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert commands.chosen_labels("all", TINY, NAMES, 12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral"])

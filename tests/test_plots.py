@@ -55,3 +55,14 @@ def test_a_run_can_be_watched_while_it_trains(tmp_path):
     curve = handle.figure.axes[0].lines[0].get_xydata()
     assert curve[:, 0].tolist() == [row["images"] for row in rows]
     assert curve[:, 1].tolist() == pytest.approx([row["loss"] for row in rows])
+
+
+def test_the_loss_line_begins_and_ends_where_the_loss_does():
+    losses = [100.0 / (i + 1) for i in range(100)]
+    figure = plots.loss_figure([{"images": i, "loss": loss} for i, loss in enumerate(losses)])
+    _, line = figure.axes[0].lines
+    smooth = line.get_ydata()
+    assert smooth[0] == losses[0]
+    assert smooth[-1] == losses[-1]
+    assert smooth[1] == pytest.approx(sum(losses[:3]) / 3)
+    assert smooth[50] == pytest.approx(sum(losses[46:55]) / 9)

@@ -3,7 +3,6 @@
 All three call one implementation, `exercise.examine`. The exercises of a chapter stand in `chNN.py`.
 """
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -32,13 +31,14 @@ def exercises() -> dict[str, Exercise]:
 
 
 def find(number: str) -> Exercise:
-    """The exercise of this number. Raises BookError with the nearest numbers."""
+    """The exercise of this number. Raises BookError with the numbers that its chapter, or the book, has."""
     book = exercises()
     if str(number) in book:
         return book[str(number)]
-    near = difflib.get_close_matches(str(number), book, n=3, cutoff=0.3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"they run from {min(book)} to {max(book)}."
-    raise NoSuchExercise(f"there is no exercise {number}: {hint}")
+    chapter = str(number).partition(".")[0]
+    there = [known for known in book if known.partition(".")[0] == chapter]
+    where, numbers = (f"chapter {chapter}'s", there) if there else ("they", list(book))
+    raise NoSuchExercise(f"there is no exercise {number}: {where} run from {numbers[0]} to {numbers[-1]}")
 
 
 def check(number: str, function: Callable, seed: int | None = None) -> Card:

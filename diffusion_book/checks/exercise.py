@@ -6,13 +6,12 @@ against those of known wrong formulas. Source code is never looked at, so every 
 
 import inspect
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from diffusion_book.checks.guard import Interrupted, call
+from diffusion_book.checks.guard import Interrupted, Stopwatch, call
 from diffusion_book.errors import BookError
 
 RTOL = 1e-6
@@ -54,8 +53,8 @@ class Exercise:
 
     cases(generator) yields the `Case`s; truth(*arguments) is the right answer, from the oracle or an independent derivation.
     `conditions` must hold besides, once the values are right, or decide alone where truth is None. In texts, "(eq-label)"
-    stands for the equation's number. rtol is relative to the largest entry of the right answer. limit: seconds for all
-    cases together.
+    stands for the equation's number. rtol is relative to the largest entry of the right answer. limit: seconds of
+    work for all cases together.
     show(arguments, answer, truth), if given, puts a wrong value into words.
     """
 
@@ -107,10 +106,10 @@ def examine(exercise: Exercise, function: Callable, seed: int = 0) -> Verdict:
             f"check wants the function itself, not what it returned: check({exercise.number!r}, {exercise.function})",
         )
     cases = list(exercise.cases(torch.Generator().manual_seed(seed)))
-    answers, stopped, end = [], None, time.monotonic() + exercise.limit
+    answers, stopped, watch = [], None, Stopwatch(exercise.limit)
     try:
         for case in cases:
-            answers.append(_answer(exercise, case, function, max(end - time.monotonic(), 0.01)))
+            answers.append(_answer(exercise, case, function, watch))
     except Interrupted as reason:
         # wrong values before it say more: whoever indexes one too far is told so, and not only where the index ran out
         cases, stopped = cases[: len(answers)], reason
@@ -135,10 +134,10 @@ def examine(exercise: Exercise, function: Callable, seed: int = 0) -> Verdict:
     return verdict("wrong", f"{numbers}\nRead again: {exercise.read}")
 
 
-def _answer(exercise: Exercise, case: Case, function: Callable, seconds: float):
-    """The function's answer within so many seconds. Raises `Interrupted` for everything that stops an answer from being one."""
+def _answer(exercise: Exercise, case: Case, function: Callable, watch: Stopwatch):
+    """The function's answer while seconds are left. Raises `Interrupted` for everything that stops an answer from being one."""
     arguments = case.make()
-    answer = call(function, arguments, seconds, f"{exercise.function}{_signature(exercise)}")
+    answer = call(function, arguments, watch, f"{exercise.function}{_signature(exercise)}")
     for position, (now, before) in enumerate(zip(arguments, case.make(), strict=True)):
         if isinstance(now, torch.Tensor) and not torch.equal(now.nan_to_num(), before.nan_to_num()):
             x = _parameter(function, position)

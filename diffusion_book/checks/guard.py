@@ -17,13 +17,31 @@ class Interrupted(Exception):
         self.unfinished = unfinished
 
 
-def call(function: Callable, arguments: tuple, limit: float, signature: str):
-    """function(*arguments) within `limit` seconds, or `Interrupted`.
+WAIT = 4.0  # how many limits may pass on the wall while the processor is busy with something else
+
+
+class Stopwatch:
+    """Counts the seconds that an answer has used, up to `limit`.
+
+    Those of the processor count in full. Those on the wall count WAIT times less: beside other programs a right answer
+    takes longer, and one that sleeps must end, too.
+    """
+
+    def __init__(self, limit: float):
+        self.limit, self.wall, self.processor = limit, time.monotonic(), time.process_time()
+
+    def left(self) -> float:
+        wall, processor = time.monotonic() - self.wall, time.process_time() - self.processor
+        return self.limit - max(min(wall, processor), wall / WAIT)
+
+
+def call(function: Callable, arguments: tuple, watch: Stopwatch, signature: str):
+    """function(*arguments) while seconds are left on the watch, or `Interrupted`.
 
     The clock interrupts the main thread as a person's Ctrl-C would, on every system. What computes inside one long
     library call cannot be interrupted so; the command line therefore runs checks in a process of their own.
     """
-    with _Clock(limit) as clock:
+    with _Clock(watch) as clock:
         try:
             return function(*arguments)
         except NotImplementedError:
@@ -33,7 +51,7 @@ def call(function: Callable, arguments: tuple, limit: float, signature: str):
         except KeyboardInterrupt:
             if not clock.struck:
                 raise
-            raise Interrupted(f"stopped after {limit:.3g} s: is there a loop that does not end?") from None
+            raise Interrupted(f"stopped after {watch.limit:.3g} s: is there a loop that does not end?") from None
         except SystemExit:
             raise Interrupted("your function ended the program: is there an exit() in it?") from None
         except Exception as error:
@@ -41,28 +59,28 @@ def call(function: Callable, arguments: tuple, limit: float, signature: str):
 
 
 class _Clock:
-    """Interrupts the main thread after `limit` seconds, if it is the one that works."""
+    """Interrupts the main thread when the watch has run out, if it is the one that works."""
 
-    def __init__(self, limit: float):
-        self.struck, self.done, self.lock = False, False, threading.Lock()
-        self.timer = threading.Timer(limit, self._strike)
-        self.timer.daemon = True
+    def __init__(self, watch: Stopwatch):
+        self.watch, self.struck, self.done, self.lock = watch, False, threading.Event(), threading.Lock()
 
-    def _strike(self):
+    def _run(self):
+        while not self.done.wait(max(self.watch.left(), 0.01)):
+            if self.watch.left() <= 0:
+                break
         with self.lock:
-            if not self.done:
+            if not self.done.is_set():
                 self.struck = True
                 _thread.interrupt_main()
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            self.timer.start()
+            threading.Thread(target=self._run, daemon=True).start()
         return self
 
     def __exit__(self, *_):
         with self.lock:
-            self.done = True
-        self.timer.cancel()
+            self.done.set()
         if self.struck:  # the interrupt may still be on its way: let it arrive here, not in somebody else's line
             with contextlib.suppress(KeyboardInterrupt):
                 time.sleep(0.05)

@@ -7,13 +7,14 @@ import importlib.util
 import inspect
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from diffusion_book import checks, forward
-from diffusion_book.checks import Condition, Exercise, Mistake, examine
+from diffusion_book.checks import Condition, Exercise, Mistake, examine, guard
 from diffusion_book.checks.card import foldouts, marked
 from diffusion_book.checks.draws import case
 from diffusion_book.schedules import Discrete
@@ -218,7 +219,7 @@ def test_a_number_that_no_exercise_has_is_one_line_in_a_notebook():
 
     with capture_output() as captured:
         InteractiveShell().run_cell("from diffusion_book.checks import check\ncheck('1.30', len)")
-    assert captured.stdout.strip().startswith("there is no exercise 1.30: did you mean 1.")
+    assert captured.stdout.strip().startswith("there is no exercise 1.30: chapter 1's run from 1.1 to 1.")
     assert "Traceback" not in captured.stdout + captured.stderr
 
 
@@ -296,3 +297,34 @@ def test_an_exercise_says_enough(number):
     body = re.search(r"# BEGIN SOLUTION\n(.*?)# END SOLUTION", inspect.getsource(SOLUTIONS[number]), re.DOTALL)
     lines = [line.strip() for line in body[1].splitlines() if len(line.strip()) > 25] if body else []
     assert not any(line in text for line in lines for text in texts), "a message gives the answer away"
+
+
+@pytest.mark.parametrize(
+    "wall, processor, left",
+    [(1, 1, 9), (8, 2, 8), (20, 3, 5), (2, 4, 8), (10, 10, 0), (40, 0, 0)],
+    ids=["alone", "beside others", "asleep for long", "on two cores", "used up", "asleep for too long"],
+)
+def test_the_seconds_of_other_programs_are_not_the_answers(monkeypatch, wall, processor, left):
+    now = {"monotonic": 100.0, "process_time": 7.0}
+    for name in now:
+        monkeypatch.setattr(guard.time, name, lambda name=name: now[name])
+    watch = guard.Stopwatch(10.0)
+    now["monotonic"] += wall
+    now["process_time"] += processor
+    assert watch.left() == left
+
+
+def test_an_answer_that_sleeps_or_turns_for_ever_is_stopped():
+    def sleeps():
+        while True:
+            time.sleep(0.01)
+
+    def turns():
+        while True:
+            pass
+
+    for function in (sleeps, turns):
+        began = time.monotonic()
+        with pytest.raises(guard.Interrupted, match=r"stopped after 0\.2 s"):
+            guard.call(function, (), guard.Stopwatch(0.2), "f()")
+        assert 0.15 < time.monotonic() - began < 10
