@@ -6,6 +6,7 @@ each piece of work how long it may take; when it is overdue it is killed, and a 
 
 import contextlib
 import multiprocessing
+import re
 import sys
 import traceback
 import types
@@ -185,6 +186,7 @@ def chosen(words: tuple[str, ...], folder: Path) -> list[str]:
         words = tuple(str(chapter) for chapter in present)
     wanted = set()
     for word in words:
+        word = re.sub(r"^ch(apter)?(?=\d+$)", "", word)  # ch1 is chapter 1
         if word.isdecimal() and int(word) in chapters:
             wanted |= {number for number, exercise in book.items() if exercise.chapter == int(word)}
         elif word.isdecimal():

@@ -16,7 +16,7 @@ def describe(device: torch.device, processes: int = 1) -> str:
     if device.type == "cuda":
         return times + torch.cuda.get_device_name(device)
     bf16 = ", bf16" if bf16_helps(device) else ""
-    return f"{times}{_processor()}, {torch.get_num_threads()} threads{bf16}"
+    return f"{times}{_processor()}, {_threads()}{bf16}"
 
 
 def bf16_helps(device: torch.device) -> bool:
@@ -30,6 +30,11 @@ def bf16_helps(device: torch.device) -> bool:
 def autocast(device: torch.device, bf16: bool):
     """A context in which networks compute in bfloat16, if that is wanted and the device gains by it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16 and bf16_helps(device))
+
+
+def _threads() -> str:
+    count = torch.get_num_threads()
+    return f"{count} thread{'' if count == 1 else 's'}"
 
 
 def settle_threads() -> str | None:

@@ -225,9 +225,15 @@ class Run:
 
     def _setting(self) -> str:
         """What must stay the same for a resumed run to be bit-identical."""
-        parts = describe(self.device, self.accelerator.num_processes), f"{torch.get_num_threads()} threads"
-        parts += (f"data {self.data_mark}",)
-        return ", ".join((*parts, f"bf16 {'on' if self.recipe.bf16 else 'off'}", f"torch {torch.__version__}"))
+        return ", ".join(
+            (
+                describe(self.device, self.accelerator.num_processes),
+                f"{torch.get_num_threads()} threads",
+                f"data {self.data_mark}",
+                f"bf16 {'on' if self.recipe.bf16 else 'off'}",
+                f"torch {torch.__version__}",
+            )
+        )
 
     def _restore(self) -> None:
         """Go on from the folder's last checkpoint; without one, from the start. The log is cut back to that point."""

@@ -211,6 +211,8 @@ def test_what_cannot_be_checked_is_said_in_one_line(here, capsys):
         (("1.3", "1.1", "1.3"), ["1.1", "1.3"]),
         (("1",), FIRST),
         (("01", "1.2"), FIRST),
+        (("ch1",), FIRST),
+        (("chapter01",), FIRST),
         ((), FIRST),  # the folder holds this chapter only
     ],
 )

@@ -15,8 +15,8 @@ from diffusion_book.errors import BookError
 __all__ = ["Card", "Case", "Condition", "Exercise", "Mistake", "Verdict", "check", "examine", "exercises", "find"]
 
 
-class NoSuchExercise(BookError):
-    """A number that no exercise has. A notebook shows the message alone: where check was called is no riddle."""
+class Unclear(BookError):
+    """A question that `check` cannot answer. A notebook shows the message alone: where check was called is no riddle."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -38,16 +38,21 @@ def find(number: str) -> Exercise:
     chapter = str(number).partition(".")[0]
     there = [known for known in book if known.partition(".")[0] == chapter]
     where, numbers = (f"chapter {chapter}'s", there) if there else ("they", list(book))
-    raise NoSuchExercise(f"there is no exercise {number}: {where} run from {numbers[0]} to {numbers[-1]}")
+    raise Unclear(f"there is no exercise {number}: {where} run from {numbers[0]} to {numbers[-1]}")
 
 
-def check(number: str, function: Callable, seed: int | None = None) -> Card:
+def check(number: str, function: Callable | None = None, seed: int | None = None) -> Card:
     """Examine a function and show what is right or wrong with it, with the exercise's hints folded under it.
 
     The random cases come from `seed`; left out, it is the workspace's own, and 0 outside one. Raises BookError for a
-    number that there is not.
+    number that there is not, and for a question without a function.
     """
     from diffusion_book import course
+
+    if callable(number) or function is None:
+        name = getattr(number, "__name__", "first_step") if callable(number) else find(number).function
+        which = "1.1" if callable(number) else number
+        raise Unclear(f'check wants the number, and then the function: check("{which}", {name})')
 
     exercise = find(number)
     verdict = examine(exercise, function, course.seed() if seed is None else seed)

@@ -203,8 +203,9 @@ def _off(exercise: Exercise, case: Case, answer, truth) -> str | None:
     """None if the answer is the truth, otherwise what is wrong in numbers."""
     try:
         got, wanted = parts(answer), parts(truth)
-    except BookError as error:
-        return str(error)
+    except BookError:
+        wanted = parts(truth)
+        return f"{_expected(wanted)}, but your function returned {_a(type(answer).__name__)}"
     if len(got) != len(wanted):
         return _miscounted(answer, got, wanted)
     for position, (ours, right) in enumerate(zip(got, wanted, strict=True)):
@@ -216,14 +217,21 @@ def _off(exercise: Exercise, case: Case, answer, truth) -> str | None:
     return None
 
 
-def _miscounted(answer, got: list[torch.Tensor], wanted: list[torch.Tensor]) -> str:
-    """What is said of an answer of more or fewer parts than the truth."""
+def _expected(wanted: list[torch.Tensor]) -> str:
     if len(wanted) > 1:
         count = "a pair was" if len(wanted) == 2 else f"{len(wanted)} values were"
-        expected = f"{count} expected, `return {', '.join('abcdefgh'[: len(wanted)])}`"
-    else:
-        shape = tuple(wanted[0].shape)
-        expected = f"a tensor of shape {shape} was expected" if shape else "a number was expected"
+        return f"{count} expected, `return {', '.join('abcdefgh'[: len(wanted)])}`"
+    shape = tuple(wanted[0].shape)
+    return f"a tensor of shape {shape} was expected" if shape else "a number was expected"
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
+
+
+def _miscounted(answer, got: list[torch.Tensor], wanted: list[torch.Tensor]) -> str:
+    """What is said of an answer of more or fewer parts than the truth."""
+    expected = _expected(wanted)
     if not isinstance(answer, (tuple, list)):
         returned = f"one {type(answer).__name__.lower()}" + (f" of shape {tuple(got[0].shape)}" if got[0].ndim else "")
         return f"{expected}, but your function returned {returned}"
@@ -235,6 +243,8 @@ def _miscounted(answer, got: list[torch.Tensor], wanted: list[torch.Tensor]) -> 
         remedy = (
             ": " + ("torch.stack(...)" if tensors else f"torch.tensor(..., dtype={wanted[0].dtype})") + " makes it one"
         )
+    elif len(wanted) == 1 and all(part.shape == wanted[0].shape for part in got):
+        remedy = ": is there a comma where a + or a * belongs?"
     return f"{expected}, but your function returned {returned}{remedy}"
 
 
@@ -267,6 +277,10 @@ def _compare(ours: torch.Tensor, right: torch.Tensor, rtol: float, arguments: tu
         return f"yours is {mine}{place}, expected {theirs:.6g}"
     share = (bad > rtol * (right.double().abs().max().item() or 1.0)).double().mean().item()
     many = f" ({share:.0%} of the entries are off)" if right.numel() > 1 else ""
+    if f"{mine:.6g}" == f"{theirs:.6g}":
+        off = abs(mine / theirs - 1)
+        cause = ". float32 rounds about so much, float64 far less" if 1e-9 < off < 1e-6 else ""
+        return f"yours is off by {off:.1g} of the expected {theirs:.6g}{place}{many}{cause}"
     return f"yours is {mine:.6g}{place}, expected {theirs:.6g}{many}"
 
 

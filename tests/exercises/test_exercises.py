@@ -146,7 +146,13 @@ THREE, PAIR = torch.arange(3.0).double(), torch.arange(2.0).double()
         ),
         (list(THREE), THREE, "returned a list of 3 values: torch.stack(...) makes it one"),
         ([0.0, 1.0], THREE, "a tensor of shape (3,) was expected, but your function returned a list of 2 numbers\n"),
-        ((1.0, 2.0), 1.0, "a number was expected, but your function returned a tuple of 2 numbers\n"),
+        ((1.0, 2.0), 1.0, "your function returned a tuple of 2 numbers: is there a comma where a + or a * belongs?"),
+        ((THREE, THREE), THREE, "of shape (3,) was expected, but your function returned a tuple of 2 values: is there"),
+        ((PAIR, 2.0), 1.0, "a number was expected, but your function returned a tuple of 2 values\n"),
+        (..., 1.0, "a number was expected, but your function returned an ellipsis\n"),
+        ({"a": 1.0}, (0.0, 1.0), "a pair was expected, `return a, b`, but your function returned a dict\n"),
+        (0.18027563 * (1 + 3e-7), 0.18027563, "off by 3e-07 of the expected 0.180276. float32 rounds about so much"),
+        (0.18027563 * (1 + 2e-6), 0.18027563, "off by 2e-06 of the expected 0.180276\n"),
         (PAIR, (0.0, 1.0), "a pair was expected, `return a, b`, but your function returned one tensor of shape (2,)"),
         (PAIR.numpy(), (0.0, 1.0), "returned one ndarray of shape (2,)"),
         (1.0, (0.0, 1.0, 2.0), "3 values were expected, `return a, b, c`, but your function returned one float\n"),
@@ -204,6 +210,43 @@ def test_a_card_shows_code_and_emphasis_and_leaves_products_alone():
     )
     for text in ("x*y*z", "x = x * a instead of x *= a", "f(*args, *more)", "one ` alone *here*", "(a - 1) * b * c"):
         assert marked(text) == text
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (lambda x: x ^ 2, "In Python a power is written `**`"),
+        (lambda x: 2.0 ^ 3.0, "In Python a power is written `**`"),
+        (lambda x: x[:, :2] * x[:, :1].reshape(1, -1), "it needs the shape (B, 1, 1, 1)"),
+    ],
+)
+def test_errors_that_hide_their_cause_get_a_word_of_advice(answer, words):
+    """torch says of a power written ^ that it is not implemented: it is none of our stubs."""
+    verdict = examine(Exercise("9.3", "Any", "any", lambda g: [case(torch.ones(4, 3))], lambda x: x, ""), answer)
+    assert verdict.status == "wrong"
+    assert "in line 1 of your function" in verdict.text
+    assert words in verdict.text
+
+
+def test_only_the_stubs_own_error_is_not_written_yet():
+    def stub(x):
+        raise NotImplementedError
+
+    exercise = Exercise("9.3", "Any", "any", lambda g: [case(1.0)], lambda x: x, "")
+    assert examine(exercise, stub).status == "unfinished"
+
+
+@pytest.mark.parametrize(
+    "question, words",
+    [
+        ("check('1.1')", 'check("1.1", first_step)'),
+        ("check(len, '1.1')", 'check("1.1", len)'),
+        ("check('1.30')", "there is no exercise 1.30"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_told_how_to_ask(question, words):
+    with pytest.raises(checks.Unclear, match=re.escape(words)):
+        eval(question, {"check": checks.check})
 
 
 def test_hints_look_as_if_they_could_be_opened():
