@@ -39,7 +39,12 @@ def paths(walks: torch.Tensor, x: float, schedule: Discrete) -> Figure:
         axis.plot(k, alpha * x + sign * sigma, ":", color=EXACT, lw=1.6)
     axis.annotate("mean", (60, 0.76), (40, 2.2), fontsize=10, arrowprops={"arrowstyle": "-", "lw": 0.8})
     axis.annotate(
-        "one standard deviation", (760, 1.03), (560, 2.75), fontsize=10, arrowprops={"arrowstyle": "-", "lw": 0.8}
+        "one standard deviation",
+        (760, 1.03),
+        (560, 2.75),
+        fontsize=10,
+        arrowprops={"arrowstyle": "-", "lw": 0.8},
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
     )
     axis.set(xlabel="step k", ylabel="value of the pixel, $x_k$", xlim=(0, walks.shape[1] - 1), ylim=(-3.2, 3.2))
     return figure
@@ -87,7 +92,7 @@ def curves(schedule: Schedule) -> Figure:
     for mark in range(11):
         a, s = schedule(mark / 10)
         right.plot(a, s, "o", color=MODEL, markersize=5)
-        if mark < 6:
+        if mark < 5:  # beyond, the points are too near to each other
             right.annotate(
                 f"t = {mark / 10:g}",
                 (a, s),
@@ -142,9 +147,10 @@ def bridge(inner: torch.Tensor, mean: torch.Tensor, deviation: torch.Tensor, wal
         axis.plot(inner, mean + sign * deviation, ":", color=EXACT, lw=1.6)
     axis.plot(inner[[0, -1]], mean[[0, -1]], "o", color=DATA, markersize=7)
     axis.annotate("known: $x$", (inner[0], mean[0]), (8, 12), textcoords="offset points", color=DATA)
-    axis.annotate("known: $x_t$", (inner[-1], mean[-1]), (-8, -18), textcoords="offset points", color=DATA, ha="right")
+    axis.annotate("known: $x_t$", (inner[-1], mean[-1]), (10, -4), textcoords="offset points", color=DATA)
     axis.set(xlabel="time s", ylabel="value of the pixel, $x_s$")
     axis.margins(x=0.04, y=0.12)
+    axis.set_xlim(right=inner[-1] * 1.15)  # room for the name of the end
     return figure
 
 
@@ -173,7 +179,6 @@ def clocks(levels: torch.Tensor, known: torch.Tensor, schedules: dict[str, Sched
         t = schedule.inverse_logsnr(levels)
         inside = (t > 0) & (t < 1)
         left.plot(t[inside], known[inside], color=colour, lw=1.8, label=name)
-        right.plot(levels[inside], known[inside], "-", color=colour, lw=1.4)
     right.plot(levels, known, "--", color=EXACT, lw=1.6)
     for name, at, share in others:
         right.plot(at, share, color="#777777", lw=1.8)

@@ -83,17 +83,15 @@ def tolerances(rows: dict[str, list[tuple[int, float]]]) -> Figure:
     return figure
 
 
-def probes(estimates: dict[str, torch.Tensor], exact: float, dims: int) -> Figure:
-    """Histograms of the volume, in bits per dimension, by one probe of each kind; dashed the exact value."""
+def probes(estimates: dict[str, torch.Tensor], exact: float) -> Figure:
+    """Histograms of the volume, in nats, by one probe of each kind; dashed the exact value."""
     figure, (axis,) = _panels(height=3.0)
-    unit = 1 / (dims * math.log(2))
-    low = min(v.min().item() for v in estimates.values()) * unit
-    high = max(v.max().item() for v in estimates.values()) * unit
+    low, high = (reach([v.aminmax()[i].item() for v in estimates.values()]) for i, reach in enumerate((min, max)))
     for i, ((name, values), colour) in enumerate(zip(estimates.items(), (NOISE, MODEL, PURPLE), strict=False)):
-        axis.hist((values * unit).numpy(), bins=70, range=(low, high), density=True, color=colour, alpha=0.55)
+        axis.hist(values.numpy(), bins=70, range=(low, high), density=True, color=colour, alpha=0.55)
         axis.text(0.98, 0.9 - 0.13 * i, name, color=colour, transform=axis.transAxes, ha="right", fontsize=10.5)
-    axis.axvline(exact * unit, linestyle="--", color=EXACT)
-    axis.set(xlabel="volume gained on the way, in bits per dimension", ylabel="density")
+    axis.axvline(exact, linestyle="--", color=EXACT)
+    axis.set(xlabel="volume gained on the way, in nats", ylabel="density")
     return figure
 
 

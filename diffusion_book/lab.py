@@ -11,6 +11,7 @@ from pathlib import Path
 
 CODE = re.compile(r"^```\{code-cell\}.*?^```$\n?", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"^\$\$(?P<tex>.*?)\$\$(?P<label> \([\w-]+\))?[^\S\n]*$", re.MULTILINE | re.DOTALL)
+PROOF = re.compile(r"^`{3,}\{prf:proof\}[^\S\n]*\n", re.MULTILINE)
 CITATION = re.compile(r"\{cite:(?P<form>[pt])\}`(?P<keys>[^`]+)`")
 BIBLIOGRAPHY = re.compile(r"^```\{bibliography\}.*?^```$", re.MULTILINE | re.DOTALL)
 ENTRY = re.compile(r"^@\w+\{(?P<key>[^,\s]+),\n(?P<fields>.*?)^\}", re.MULTILINE | re.DOTALL)
@@ -44,6 +45,7 @@ def prose_for_lab(text: str, references: dict[str, dict[str, str]]) -> str:
     text = DISPLAY.sub(
         lambda m: m[0] if m["label"] else f":::{{math}}\n:enumerated: false\n\n{m['tex'].strip()}\n:::", text
     )
+    text = PROOF.sub(r"\g<0>:enumerated: false\n", text)  # it would count them, and a proof 1.2 stands under proposition 1.1
     text = CITATION.sub(lambda m: _cite(m["form"], [references[key] for key in keys(m)]), text)
     return BIBLIOGRAPHY.sub(lambda m: "\n".join(f"- {_listed(reference)}" for reference in references.values()), text)
 

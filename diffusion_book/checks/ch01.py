@@ -85,6 +85,18 @@ FIRST = Exercise(
             lambda x, beta, eps: beta**0.5 * x + (1 - beta) ** 0.5 * eps,
             "The two factors have changed places: with a small beta, nearly all of the picture must stay.",
         ),
+        Mistake(
+            "one minus the root",
+            lambda x, beta, eps: (1 - beta**0.5) * x + beta**0.5 * eps,
+            "Your factors themselves sum to 1, as if deviations added. It is variances that add, so the *squares* of the two "
+            "factors must sum to 1.",
+        ),
+        Mistake(
+            "noise subtracted",
+            lambda x, beta, eps: (1 - beta) ** 0.5 * x - beta**0.5 * eps,
+            "You subtracted the noise. Its distribution is the same, but a network that is to find eps in x_1 would learn it "
+            "with the wrong sign: equation (eq-chain-step) adds.",
+        ),
     ),
     hints=(
         "Two factors, one for x and one for eps. With beta = 0 nothing happens: what are they then?",
@@ -110,6 +122,20 @@ def _by_sum(betas, k) -> tuple[float, float]:
 
 def _signal(bar: float, root: bool = True) -> tuple[float, float]:
     return (bar**0.5, (1 - bar) ** 0.5) if root else (bar, 1 - bar)
+
+
+def _kept(betas, k) -> float:
+    return torch.prod(1 - betas[:k]).item()
+
+
+ONE_MINUS_THE_ROOT = (
+    "You used 1 - sqrt(alpha_bar_k) for the noise. Its factor is sqrt(1 - alpha_bar_k): the root of the difference, not the "
+    "difference of the roots."
+)
+ADDED_BETAS = (
+    "The signal is right. For the noise you added the betas up, but every step also shrinks the noise that is there "
+    "already. Its variance never exceeds 1; a sum of betas can."
+)
 
 
 SIGNAL = Exercise(
@@ -156,7 +182,7 @@ SIGNAL = Exercise(
         Mistake(
             "one minus the root",
             lambda betas, k: (torch.prod(1 - betas[:k]).item() ** 0.5, 1 - torch.prod(1 - betas[:k]).item() ** 0.5),
-            "The noise is 1 - sqrt(alpha_bar_k); it is the root of the difference, not the difference of the roots.",
+            ONE_MINUS_THE_ROOT,
         ),
         Mistake(
             "signal and noise exchanged",
@@ -173,6 +199,34 @@ SIGNAL = Exercise(
             _by_sum,
             "You subtracted the sum of the betas from 1. Each step keeps a share of what is left by then, not of the whole, "
             "and shares of shares multiply.",
+        ),
+        Mistake(
+            "limit of small steps",
+            lambda betas, k: _signal(math.exp(-betas[:k].sum().item())),
+            "This is the limit of infinitely many, infinitely small steps. The chain's are finite: it multiplies the factors "
+            "1 - beta (eq-alpha-bar).",
+        ),
+        Mistake(
+            "sum of the betas",
+            lambda betas, k: (_kept(betas, k) ** 0.5, betas[:k].sum().item() ** 0.5),
+            ADDED_BETAS,
+        ),
+        Mistake(
+            "root taken twice",
+            lambda betas, k: _signal(_kept(betas, k) ** 0.5),
+            "You took the root twice: what you have for alpha_bar_k is its root already. alpha_bar_k is the product of the "
+            "factors 1 - beta themselves (eq-alpha-bar).",
+        ),
+        Mistake(
+            "root of one minus the root",
+            lambda betas, k: (_kept(betas, k) ** 0.5, (1 - _kept(betas, k) ** 0.5) ** 0.5),
+            "The signal is right. Under the root of the noise stands 1 - alpha_bar_k, and you put 1 - sqrt(alpha_bar_k) there: "
+            "the signal has to be squared first.",
+        ),
+        Mistake(
+            "all steps at once",
+            lambda betas, k: (torch.cumprod(1 - betas, 0).sqrt(), (1 - torch.cumprod(1 - betas, 0)).sqrt()),
+            "You returned the values of all K steps. Two numbers were asked for, those after step k.",
         ),
     ),
     hints=(
@@ -254,7 +308,7 @@ BATCH = Exercise(
         Mistake(
             "one minus the root",
             _batch(lambda b, k: _bar(b, k).sqrt(), lambda b, k: 1 - _bar(b, k).sqrt()),
-            "The noise is scaled by 1 - sqrt(alpha_bar_k); it is the root of the difference, not the difference of the roots.",
+            ONE_MINUS_THE_ROOT,
         ),
         Mistake(
             "product of the betas",
@@ -267,6 +321,22 @@ BATCH = Exercise(
             "roots missing",
             _batch(_bar, lambda b, k: 1 - _bar(b, k)),
             "These are the squares, alpha_bar_k and 1 - alpha_bar_k. What multiplies x and eps are their roots.",
+        ),
+        Mistake(
+            "first picture's step for all",
+            _batch(lambda b, k: _bar(b, k[0]).sqrt(), lambda b, k: (1 - _bar(b, k[0])).sqrt()),
+            "Only the first picture of the batch is right: you gave its step to all. Each has its own, k[i] for x[i].",
+        ),
+        Mistake(
+            "all K steps",
+            _batch(lambda b, k: torch.prod(1 - b).sqrt(), lambda b, k: (1 - torch.prod(1 - b)).sqrt()),
+            "You multiplied up all K factors, so that every picture is at the last step. For each picture the product ends at "
+            "its own step k.",
+        ),
+        Mistake(
+            "sum of the betas",
+            _batch(lambda b, k: _bar(b, k).sqrt(), lambda b, k: torch.cumsum(b, 0)[k - 1].sqrt()),
+            ADDED_BETAS,
         ),
     ),
     rtol=1e-5,  # a table of alpha_bar in float32 will do
@@ -346,6 +416,35 @@ BETWEEN = Exercise(
             lambda a, s, b, t: (t**2 - (b / a) ** 2 * s**2, b / a),
             "The two values have changed places: the factor comes first, then the variance.",
         ),
+        Mistake(
+            "s and t exchanged",
+            lambda a, s, b, t: (a / b, s**2 - (a / b) ** 2 * t**2),
+            "You went from t back to s. The arguments come in the order alpha_s, sigma_s, alpha_t, sigma_t, and s is the "
+            "earlier time.",
+        ),
+        Mistake(
+            "factor returned squared",
+            lambda a, s, b, t: ((b / a) ** 2, t**2 - (b / a) ** 2 * s**2),
+            "The variance is right. The first value is the square of the factor; the factor itself, which multiplies x_s, was "
+            "asked for.",
+        ),
+        Mistake(
+            "variances added",
+            lambda a, s, b, t: (b / a, t**2 + (b / a) ** 2 * s**2),
+            "You added the old noise's variance. It is part of sigma_t^2 already; what is missing beside it was asked for.",
+        ),
+        Mistake(
+            "sigmas not squared",
+            lambda a, s, b, t: (b / a, t - (b / a) ** 2 * s),
+            "You squared the factor but not the sigmas. sigma_s and sigma_t are standard deviations; it is their squares that "
+            "add.",
+        ),
+        Mistake(
+            "deviation, always variance preserving",
+            lambda a, s, b, t: (b / a, (1 - (b / a) ** 2) ** 0.5),
+            "This is a standard deviation, and one that holds only on the circle alpha^2 + sigma^2 = 1. The variance was asked "
+            "for, on any path: sigma_s and sigma_t must enter it (eq-transition).",
+        ),
     ),
     hints=(
         "Write x_s = alpha_s x + sigma_s eps and multiply by the factor. What must the signal be afterwards?",
@@ -358,10 +457,11 @@ BETWEEN = Exercise(
 
 
 def _confusion_cases(generator):
-    for _ in range(3):
-        x, other = normal(generator, 1, 3, 2), normal(generator, 1, 3, 2)
-        alpha = number(generator, 0.2, 0.5)
-        yield case(x, other, alpha, (1 - alpha**2) ** 0.5, given=f"at alpha = {alpha:.2f}")
+    for on_circle in (True, False, False):
+        x, other = 0.5 * normal(generator, 1, 3, 2), 0.5 * normal(generator, 1, 3, 2)
+        alpha = number(generator, 0.3, 0.5)
+        sigma = (1 - alpha**2) ** 0.5 if on_circle else number(generator, 0.5, 0.8)
+        yield case(x, other, alpha, sigma, given=f"at alpha = {alpha:.2f}, sigma = {sigma:.2f}")
 
 
 def _tail(z) -> float:
@@ -426,6 +526,34 @@ CONFUSION = Exercise(
             lambda x, other, alpha, sigma: 2 * _tail(alpha * _distance(x, other) / (2 * sigma)),
             "This is twice the right value: erfc counts both tails, and only one of them leads to the wrong picture.",
         ),
+        Mistake(
+            "sigma from alpha",
+            lambda x, other, alpha, sigma: _tail(alpha * _distance(x, other) / (2 * (1 - alpha**2) ** 0.5)),
+            "You computed sigma from alpha. sigma is an argument; sqrt(1 - alpha^2) holds only on the circle.",
+        ),
+        Mistake(
+            "multiplied by sigma",
+            lambda x, other, alpha, sigma: _tail(alpha * _distance(x, other) / 2 * sigma),
+            "You multiplied by sigma. a / 2 * s is (a / 2) * s in Python; to divide by both, the 2 and sigma need brackets.",
+        ),
+        Mistake(
+            "alpha and sigma exchanged",
+            lambda x, other, alpha, sigma: _tail(sigma * _distance(x, other) / (2 * alpha)),
+            "alpha and sigma have changed places. The pictures stand alpha times their distance apart, and the noise has the "
+            "standard deviation sigma: more noise, more errors.",
+        ),
+        Mistake(
+            "each pixel for itself",
+            lambda x, other, alpha, sigma: torch.special.ndtr(-alpha * (x - other).abs() / (2 * sigma)).mean().item(),
+            "This observer looks at one pixel only, and you averaged its errors over the pixels. The best one uses all pixels "
+            "at once, through the one length |x - x'|.",
+        ),
+        Mistake(
+            "sigmoid for Phi",
+            lambda x, other, alpha, sigma: 1 / (1 + math.exp(alpha * _distance(x, other) / (2 * sigma))),
+            "You used a sigmoid. Phi in (eq-two-pictures) is the cumulative distribution of a Gaussian, which looks like one "
+            "and falls off much faster.",
+        ),
     ),
     hints=(
         "Look only along the line from one picture to the other. What is the noise there, and how far is it to the middle?",
@@ -445,13 +573,20 @@ def _cosine_cases(generator):
         yield case(*values, given="K = {}, offset {:.3f}, betas up to {:.3f}".format(*values))
 
 
-def _h(steps, offset, power=2):
+def _h(steps, offset, power=2, divided=True):
     u = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
-    return torch.cos(math.pi / 2 * (u + offset) / (1 + offset)) ** power
+    return torch.cos(math.pi / 2 * (u + offset) / (1 + offset * divided)) ** power
+
+
+def _ratios(h):
+    return h[1:] / h[:-1]
 
 
 def _rebuilt(h, max_beta):
-    kept = (h[1:] / h[:-1]).clamp(min=1 - max_beta)
+    return _chain(_ratios(h).clamp(min=1 - max_beta))
+
+
+def _chain(kept):
     return torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(kept, 0)])
 
 
@@ -526,6 +661,28 @@ COSINE = Exercise(
             lambda steps, offset, max_beta: _rebuilt(_h(steps - 1, offset), max_beta),
             "This is the chain of K - 1 steps: from 0 to 1 in K steps there are K + 1 points.",
         ),
+        Mistake(
+            "root returned",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps, offset), max_beta).sqrt(),
+            "This is alpha, the root. alpha_bar itself was asked for.",
+        ),
+        Mistake(
+            "betas returned",
+            lambda steps, offset, max_beta: 1 - _ratios(_h(steps, offset)).clamp(min=1 - max_beta),
+            "These are the K betas, and they are right. One stage is left: from them, alpha_bar_0 to alpha_bar_K.",
+        ),
+        Mistake(
+            "not divided by 1 + offset",
+            lambda steps, offset, max_beta: _rebuilt(_h(steps, offset, divided=False), max_beta),
+            "The division by 1 + offset is missing inside the cosine (eq-cosine). With it the angle ends at pi/2; yours goes "
+            "beyond, where the squared cosine rises again.",
+        ),
+        Mistake(
+            "bounded from below",
+            lambda steps, offset, max_beta: _chain(_ratios(_h(steps, offset)).clamp(max=1 - max_beta)),
+            "You made max_beta the *least* that a beta may be. It is the most: clamp(max=...) bounds from above, and "
+            "clamp(min=...) from below.",
+        ),
     ),
     hints=(
         "Three stages: the curve h, the betas from ratios of its neighbours, and alpha_bar again from the clipped betas.",
@@ -599,6 +756,22 @@ SIZE = Exercise(
             "ratio, not alpha_bar",
             _new_snr,
             "This is the new signal-to-noise ratio. The alpha_bar that belongs to it was asked for.",
+        ),
+        Mistake(
+            "brackets missing",
+            lambda alpha_bar, factor: 1 + factor**2 * (1 - alpha_bar),
+            "Your values exceed 1. In a / a + b Python divides first, and a / a is 1: the denominator needs brackets.",
+        ),
+        Mistake(
+            "root returned",
+            lambda alpha_bar, factor: _moved(alpha_bar, 2 * math.log(factor)).sqrt(),
+            "This is alpha, the root. The new alpha_bar was asked for.",
+        ),
+        Mistake(
+            "logarithm to base 2",
+            lambda alpha_bar, factor: _moved(alpha_bar, 2 * math.log2(factor)),
+            "Your logarithm of the factor is to base 2. The log-SNR is a natural logarithm, and so must be what you "
+            "subtract from it (eq-shift).",
         ),
     ),
     hints=(
@@ -745,7 +918,8 @@ EVEN = Exercise(
     ),
     hints=(
         "Compute the information on a fine grid of log-SNRs, then choose the levels at which it has fallen by equal amounts.",
-        "The information falls steadily along the grid, so it can be inverted: torch.searchsorted (it wants rising values).",
+        "The information falls steadily along the grid, so it can be inverted: torch.searchsorted or numpy.interp (both want "
+        "rising values).",
         "From log-SNR to alpha_bar: a sigmoid. From alpha_bar to the betas: ratios of neighbours, with alpha_bar_0 = 1.",
     ),
 )

@@ -278,9 +278,8 @@ def _compare(ours: torch.Tensor, right: torch.Tensor, rtol: float, arguments: tu
     share = (bad > rtol * (right.double().abs().max().item() or 1.0)).double().mean().item()
     many = f" ({share:.0%} of the entries are off)" if right.numel() > 1 else ""
     if f"{mine:.6g}" == f"{theirs:.6g}":
-        off = abs(mine / theirs - 1)
-        cause = ". float32 rounds about so much, float64 far less" if 1e-9 < off < 1e-6 else ""
-        return f"yours is off by {off:.1g} of the expected {theirs:.6g}{place}{many}{cause}"
+        off = f"off by {abs(mine / theirs - 1):.1g} of the expected {theirs:.6g}"
+        return f"yours is {off}{place}{many}. float32 rounds about so much, float64 far less"
     return f"yours is {mine:.6g}{place}, expected {theirs:.6g}{many}"
 
 

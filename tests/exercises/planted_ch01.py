@@ -45,6 +45,10 @@ def minus_noise(x, beta, eps):
     return (1 - beta) ** 0.5 * x - beta**0.5 * eps
 
 
+def one_less_the_deviation(x, beta, eps):
+    return torch.lerp(x, eps, beta**0.5)
+
+
 def noise_of_its_own(x, beta, eps):
     return (1 - beta) ** 0.5 * x + beta**0.5 * torch.randn_like(x)
 
@@ -124,6 +128,37 @@ def second_order(betas, k):
 def root_after_the_difference(betas, k):
     kept = math.exp(torch.log1p(-betas[:k]).sum() / 2)
     return kept, 1 - kept
+
+
+def exponential(betas, k):
+    gone = betas[:k].sum().item()
+    return math.exp(-gone / 2), math.sqrt(-math.expm1(-gone))
+
+
+def noise_added_up(betas, k):
+    return by_recursion(betas, k)[0], sum(betas[:k].tolist()) ** 0.5
+
+
+def two_roots(betas, k):
+    alpha = torch.log1p(-betas[:k]).sum().mul(0.5).exp()
+    return alpha.sqrt(), torch.sqrt(1 - alpha)
+
+
+def second_root_too_many(betas, k):
+    alpha = 1.0
+    for beta in betas[:k].tolist():
+        alpha *= math.sqrt(1 - beta)
+    return alpha, math.sqrt(1 - alpha)
+
+
+def every_step(betas, k):
+    logs = torch.log1p(-betas).cumsum(0)
+    return torch.exp(logs / 2), torch.sqrt(-torch.expm1(logs))
+
+
+def fourth_roots(betas, k):
+    alpha, sigma = by_recursion(betas, k)
+    return alpha**0.5, sigma**0.5
 
 
 def noise_first(betas, k):
@@ -224,6 +259,21 @@ def same_step_for_all(x, betas, k, eps):
     return bar.sqrt() * x + (1 - bar).sqrt() * eps
 
 
+def as_after_the_last(x, betas, k, eps):
+    bar = math.exp(torch.log1p(-betas).sum())
+    return bar**0.5 * x + (1 - bar) ** 0.5 * eps
+
+
+def noise_summed(x, betas, k, eps):
+    added = torch.stack([betas[:i].sum() for i in k.tolist()])
+    signal = batch_by_package(x, betas, k, torch.zeros_like(eps))
+    return signal + torch.einsum("b,bchw->bchw", added**0.5, eps)
+
+
+def mean_step(x, betas, k, eps):
+    return batch_by_package(x, betas, k.double().mean().round().long().expand(len(k)), eps)
+
+
 # 1.4
 
 
@@ -271,6 +321,27 @@ def ratio_upside_down(alpha_s, sigma_s, alpha_t, sigma_t):
 def from_t_to_s(alpha_s, sigma_s, alpha_t, sigma_t):
     ratio = alpha_s / alpha_t
     return ratio, (sigma_t - ratio * sigma_s) * (sigma_t + ratio * sigma_s)
+
+
+def t_before_s(alpha_s, sigma_s, alpha_t, sigma_t):
+    return between_by_conjugates(alpha_t, sigma_t, alpha_s, sigma_s)
+
+
+def square_of_the_factor(alpha_s, sigma_s, alpha_t, sigma_t):
+    kept = alpha_t**2 / alpha_s**2
+    return kept, sigma_t**2 - kept * sigma_s**2
+
+
+def plus_for_minus(alpha_s, sigma_s, alpha_t, sigma_t):
+    return alpha_t / alpha_s, math.hypot(sigma_t, sigma_s * alpha_t / alpha_s) ** 2
+
+
+def bare_sigmas(alpha_s, sigma_s, alpha_t, sigma_t):
+    return alpha_t / alpha_s, sigma_t - sigma_s * alpha_t**2 / alpha_s**2
+
+
+def by_the_circle(alpha_s, sigma_s, alpha_t, sigma_t):
+    return alpha_t / alpha_s, math.sin(math.acos(alpha_t / alpha_s))
 
 
 def variance_first(alpha_s, sigma_s, alpha_t, sigma_t):
@@ -333,6 +404,26 @@ def largest_difference(x, other, alpha, sigma):
 
 def manhattan(x, other, alpha, sigma):
     return tail((x - other).abs().sum() * alpha / 2 / sigma)
+
+
+def no_brackets(x, other, alpha, sigma):
+    return NORMAL.cdf(-alpha * torch.dist(x, other) / 2 * sigma)
+
+
+def names_swapped(x, other, alpha, sigma):
+    return confusion_by_cdf(x, other, sigma, alpha)
+
+
+def a_mean_of_errors(x, other, alpha, sigma):
+    return NORMAL.cdf(-alpha / sigma / 2 * torch.abs(other - x)).sum().item() / x.numel()
+
+
+def logistic(x, other, alpha, sigma):
+    return torch.sigmoid(-torch.dist(x, other) * alpha / 2 / sigma)
+
+
+def own_sigma(x, other, alpha, sigma):
+    return confusion_by_cdf(x, other, alpha, math.sin(math.acos(alpha)))
 
 
 # 1.6
@@ -414,6 +505,28 @@ def as_many_points_as_steps(steps, offset, max_beta):
     return torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).cumprod(0)])
 
 
+def alpha_without_bar(steps, offset, max_beta):
+    return torch.exp(bar_by_logs(steps, offset, max_beta).log() / 2)
+
+
+def stops_at_the_betas(steps, offset, max_beta):
+    bar = bar_by_angles(steps, offset, max_beta)
+    return -bar.diff() / bar[:-1]
+
+
+def past_the_quarter(steps, offset, max_beta):
+    bars, h = [1.0], [math.cos(math.pi / 2 * (k / steps + offset)) ** 2 for k in range(steps + 1)]
+    for before, now in zip(h, h[1:], strict=False):
+        bars.append(bars[-1] * (1 - min(1 - now / before, max_beta)))
+    return torch.tensor(bars, dtype=torch.float64)
+
+
+def clamp_turned_round(steps, offset, max_beta):
+    h = h_itself(steps, offset, max_beta)
+    betas = torch.maximum(1 - h[1:] / h[:-1], torch.tensor(max_beta, dtype=torch.float64))
+    return torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).log().cumsum(0).exp()])
+
+
 def both_usual(steps, offset, max_beta):
     return bar_by_angles(steps, 0.008, 0.999)
 
@@ -461,6 +574,18 @@ def the_ratio_itself(alpha_bar, factor):
 
 def size_by_logit(alpha_bar, factor):
     return torch.sigmoid(torch.logit(alpha_bar) - math.log(factor**2))
+
+
+def no_brackets_below(alpha_bar, factor):
+    return alpha_bar / alpha_bar + factor**2 * (1 - alpha_bar)
+
+
+def root_at_the_end(alpha_bar, factor):
+    return size_by_snr(alpha_bar, factor) ** 0.5
+
+
+def in_octaves(alpha_bar, factor):
+    return torch.sigmoid(torch.logit(alpha_bar) - math.log(factor**2) / math.log(2))
 
 
 def a_power(alpha_bar, factor):
@@ -556,7 +681,8 @@ PLANTED = [
     Planted("1.1", mix_like_paint, "both roots missing"),
     Planted("1.1", only_add, "picture not shrunk"),
     Planted("1.1", turned_round, "factors exchanged"),
-    Planted("1.1", minus_noise, None),
+    Planted("1.1", one_less_the_deviation, "one minus the root"),
+    Planted("1.1", minus_noise, "noise subtracted"),
     Planted("1.1", noise_of_its_own, None),
     Planted("1.2", product_of_betas, "product of the betas"),
     Planted("1.2", last_factor_only, "one step's factor"),
@@ -569,6 +695,12 @@ PLANTED = [
     Planted("1.2", root_after_the_difference, "one minus the root"),
     Planted("1.2", noise_first, "signal and noise exchanged"),
     Planted("1.2", from_the_second, "first step left out"),
+    Planted("1.2", exponential, "limit of small steps"),
+    Planted("1.2", noise_added_up, "sum of the betas"),
+    Planted("1.2", two_roots, "root taken twice"),
+    Planted("1.2", second_root_too_many, "root of one minus the root"),
+    Planted("1.2", every_step, "all steps at once"),
+    Planted("1.2", fourth_roots, None),
     Planted("1.2", second_order, None),
     Planted("1.2", without_the_last, None),
     Planted("1.3", unchanged, "as it was found"),
@@ -580,7 +712,10 @@ PLANTED = [
     Planted("1.3", root_inside_out, "one minus the root"),
     Planted("1.3", products_of_betas, "product of the betas"),
     Planted("1.3", squares_of_factors, "roots missing"),
-    Planted("1.3", same_step_for_all, None),
+    Planted("1.3", same_step_for_all, "first picture's step for all"),
+    Planted("1.3", as_after_the_last, "all K steps"),
+    Planted("1.3", noise_summed, "sum of the betas"),
+    Planted("1.3", mean_step, None),
     Planted("1.3", own_noise_in_the_batch, None),
     Planted("1.3", last_step_missing, None),
     Planted("1.3", first_step_missing, None),
@@ -592,6 +727,11 @@ PLANTED = [
     Planted("1.4", as_if_preserving, "always variance preserving"),
     Planted("1.4", from_t_to_s, "factor upside down"),
     Planted("1.4", variance_first, "factor and variance exchanged"),
+    Planted("1.4", t_before_s, "s and t exchanged"),
+    Planted("1.4", square_of_the_factor, "factor returned squared"),
+    Planted("1.4", plus_for_minus, "variances added"),
+    Planted("1.4", bare_sigmas, "sigmas not squared"),
+    Planted("1.4", by_the_circle, "deviation, always variance preserving"),
     Planted("1.4", ratio_upside_down, None),
     Planted("1.5", all_the_way, "whole distance"),
     Planted("1.5", a_pixel, "distance a pixel"),
@@ -602,6 +742,11 @@ PLANTED = [
     Planted("1.5", manhattan, "sum of the differences"),
     Planted("1.5", bare_erfc, "erfc without the root of 2"),
     Planted("1.5", both_tails, "erfc not halved"),
+    Planted("1.5", own_sigma, "sigma from alpha"),
+    Planted("1.5", no_brackets, "multiplied by sigma"),
+    Planted("1.5", names_swapped, "alpha and sigma exchanged"),
+    Planted("1.5", a_mean_of_errors, "each pixel for itself"),
+    Planted("1.5", logistic, "sigmoid for Phi"),
     Planted("1.5", largest_difference, None),
     Planted("1.6", starts_below_one, "not divided by h(0)"),
     Planted("1.6", h_itself, "neither divided nor clipped"),
@@ -614,6 +759,10 @@ PLANTED = [
     Planted("1.6", usual_bound, "0.999 for the bound"),
     Planted("1.6", without_step_0, "alpha_bar_0 left out"),
     Planted("1.6", as_many_points_as_steps, "one point too few"),
+    Planted("1.6", alpha_without_bar, "root returned"),
+    Planted("1.6", stops_at_the_betas, "betas returned"),
+    Planted("1.6", past_the_quarter, "not divided by 1 + offset"),
+    Planted("1.6", clamp_turned_round, "bounded from below"),
     Planted("1.6", both_usual, None),
     Planted("1.6", sine_instead, None),
     Planted("1.6", clips_the_last_two, None),
@@ -624,6 +773,9 @@ PLANTED = [
     Planted("1.7", noise_times_square, "noise variance multiplied"),
     Planted("1.7", by_way_of_the_ratio, "infinity over infinity"),
     Planted("1.7", the_ratio_itself, "ratio, not alpha_bar"),
+    Planted("1.7", no_brackets_below, "brackets missing"),
+    Planted("1.7", root_at_the_end, "root returned"),
+    Planted("1.7", in_octaves, "logarithm to base 2"),
     Planted("1.7", a_power, None),
     Planted("1.8", one_too_many, "number of betas"),
     Planted("1.8", levels_not_betas, "not betas"),
