@@ -9,10 +9,30 @@ from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 from diffusion_book.errors import BookError
 from diffusion_book.files import way_out
 
+
+class Misread(Exception):
+    """A flag that cannot be read. No ValueError: around such a one the parser would draw a box of many lines."""
+
+
+def _whole(words: list[str]) -> int:
+    try:
+        return int(words[0])
+    except ValueError:
+        raise Misread(f"a whole number is wanted, such as 20, but got {words[0]!r}") from None
+
+
+# flags that may be left out: by themselves they would show as {None}|INT, and their errors would speak of types
+Whole = Annotated[
+    int | None,
+    PrimitiveConstructorSpec(1, "INT", _whole, lambda value: isinstance(value, int | None), lambda value: [str(value)]),
+]
+Text = Annotated[str | None, arg(metavar="STR")]
+Place = Annotated[Path | None, arg(metavar="PATH")]
 Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral"]
 
 
@@ -20,17 +40,17 @@ Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral"]
 class Common:
     """Flags that every command understands in the same sense."""
 
-    out: Path | None = None
+    out: Place = None
     """Where to write: a folder for `demo` and `train`, a .png for `sample`, a .json for `evaluate`."""
-    steps: int | None = None
+    steps: Whole = None
     """Sampling steps; the recipe's own number if left out."""
-    seed: int = 0
+    seed: Whole = 0
     """Sample i depends on (seed, i) only; a training run on the seed and the number of images seen."""
     label: str = "all"
     """A class, by name or number ("sneaker", "7"), "all" classes in turn, or "none" for the unconditional model."""
-    n: int | None = None
+    n: Whole = None
     """How many samples; as many as make a good picture or measure if left out."""
-    device: str | None = None
+    device: Text = None
     """cpu, cuda, cuda:1, mps. The GPU is used if there is one."""
 
 
@@ -57,15 +77,15 @@ class Train(Common):
       diffusion-book train folder --data ~/photos --images 200000
     """
 
-    recipe: Positional[str] = "fashion"
+    recipe: Annotated[Positional[str], arg(metavar="[RECIPE]")] = "fashion"
     """The recipe's name."""
     size: str = "laptop"
     """laptop or gpu (some recipes have more: see `diffusion-book recipes`)."""
-    data: str | None = None
+    data: Text = None
     """For `folder`: your images. For `points`: which set (moons, spirals, ...)."""
-    images: int | None = None
+    images: Whole = None
     """Training images in all, each repetition counted; the recipe's own number if left out."""
-    batch: int | None = None
+    batch: Whole = None
     """Images a step."""
     resume: bool = False
     """Go on from the last checkpoint in --out."""
@@ -85,7 +105,7 @@ class Sample(Common):
     Example: diffusion-book sample fashion --label sneaker --steps 20 --out sneakers.png
     """
 
-    model: Positional[str] = "fashion"
+    model: Annotated[Positional[str], arg(metavar="[MODEL]")] = "fashion"
     """A shipped model's name, a run's folder, or a file."""
     sampler: Sampler = "dpmpp_2m"
     """Which solver takes the steps (chapter 7 compares them)."""
@@ -104,7 +124,7 @@ class Sample(Common):
 class Evaluate(Common):
     """Measure a model against real images: Frechet and kernel distance, precision, recall, beside real data's own."""
 
-    model: Positional[str] = "fashion"
+    model: Annotated[Positional[str], arg(metavar="[MODEL]")] = "fashion"
     """A shipped model's name, a run's folder, or a file."""
     sampler: Sampler = "dpmpp_2m"
     """Which solver takes the steps."""
@@ -142,7 +162,7 @@ class Start:
     """A new or empty folder; with --update, your course folder."""
     update: bool = False
     """Bring what is new in the book, and whatever is missing. What you have changed is not touched."""
-    seed: int | None = None
+    seed: Whole = None
     """Decides the random inputs on which your answers are checked; drawn at random if left out."""
 
     def run(self) -> None:
@@ -168,9 +188,9 @@ class Check:
     """Numbers of exercises (1.3) or chapters (1); all of them if left out."""
     hint: bool = False
     """Show the next hint of this exercise instead of checking it."""
-    impl: Path | None = None
+    impl: Place = None
     """Another folder with files such as ch01_*.py, instead of your course folder's exercises."""
-    seed: int | None = None
+    seed: Whole = None
     """Check on the random inputs of this seed, not on those of your own."""
     limit: float | None = None
     """Seconds that each answer may take; the exercise's own limit if left out."""
@@ -227,7 +247,7 @@ def main(args: list[str] | None = None) -> None:
         if abs(getattr(command, "seed", None) or 0) >= 2**63:
             raise BookError(f"a seed is a whole number below 2^63, but got --seed {command.seed}")
         command.run()
-    except BookError as error:
+    except (BookError, Misread) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # who reads our output, `head` for example, has seen enough

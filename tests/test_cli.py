@@ -61,6 +61,9 @@ def refused(capsys, *args) -> str:
         (["train", "points", "--data", "mons"], ["no point set 'mons'", "moons"]),
         (["train", "fashion", "--data", "x"], ["brings its own data"]),
         (["train", "points", "--images", "0"], ["--images"]),
+        (["train", "points", "--images", "many"], ["a whole number is wanted", "'many'"]),
+        (["sample", "TRAINED", "--steps", "2.5"], ["a whole number is wanted", "'2.5'"]),
+        (["sample", "TRAINED", "--seed", "None"], ["a whole number is wanted", "'None'"]),
         (["train", "points", "--batch", "-5"], ["--batch"]),
         (["train", "points", "--label", "3"], ["no classes"]),
         (["train", "fashion", "--label", "hat"], ["'hat' is no class", "7 Sneaker"]),
@@ -378,6 +381,12 @@ def test_recipes_lists_every_recipe(capsys):
 )
 def test_labels_are_found_by_name_part_or_number(label, expected):
     assert commands.chosen_labels(label, TINY, NAMES, 3).tolist() == [expected] * 3
+
+
+def test_none_is_no_label_however_it_is_written(trained, here):
+    for label, path in (("none", "a.png"), ("None", "b.png"), ("all", "c.png")):
+        main(["sample", str(trained), "--label", label, "--n", "4", "--steps", "2", "--out", path])
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes() != Path("c.png").read_bytes()
 
 
 def test_without_a_label_all_classes_come_in_turn():

@@ -35,6 +35,10 @@ $$\begin{aligned}
 e
 \end{aligned}$$
 
+````{prf:proof}
+By looking.
+````
+
 ```{bibliography}
 :filter: docname in docnames
 ```
@@ -57,6 +61,7 @@ def test_what_jupyterlab_does_not_know_is_spelled_out(pair):
     assert "Due to Ho et al. (2020), and later (Song et al., 2021, Cover and Thomas, 2006)." in text
     assert ":::{math}\n:enumerated: false\n\na = b\n:::" in text
     assert ":::{math}\n:enumerated: false\n\n\\begin{aligned}\ne\n\\end{aligned}\n:::" in text
+    assert "````{prf:proof}\n:enumerated: false\nBy looking.\n````" in text
     assert "$$\nc = d\n$$ (eq-c)\n\n% computed by a.b" in text
     assert re.findall(r"^- (\w+ [\w.]+)", text, re.MULTILINE) == ["Thomas M.", "Jonathan Ho", "Yang Song"]
     assert "{bibliography}" not in text

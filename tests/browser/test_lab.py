@@ -207,5 +207,8 @@ def test_equations_and_exercises_have_the_numbers_of_the_book_and_papers_their_n
         assert set(re.findall(r"\(\d+(?:\.\d+)?\)", seen)) >= {"(1.1)", "(1.2)"}
         assert not re.search(r"\(\d\)", seen), "a display without a label has a number"
         assert "Ho et al. (2020)" in seen
+        assert "Theorem 1.1" in seen
+        assert "Proof" in seen
+        assert not re.search(r"Proof\s*\d", seen), "proofs are numbered, and not like their theorems"
         for raw in ("% computed by", "{eq}", "{math}", "numbering:", "enumerat", "ho2020ddpm"):
             assert raw not in seen
