@@ -32,10 +32,11 @@ def _backward_truth(x, x_k, alpha_bar, alpha_bar_before):
     return c_t * x_k + c_0 * x, beta_tilde
 
 
-def _backward(x, x_k, bar, before, variance="small", on_x_k="right", swapped=False):
+def _backward(x, x_k, bar, before, variance="small", on_x_k="right", on_x="right", swapped=False):
     beta = 1 - bar / before
-    root = {"right": 1 - beta, "bar": bar, "beta": beta}[on_x_k] ** 0.5
-    c_t, c_0 = root * (1 - before) / (1 - bar), before**0.5 * beta / (1 - bar)
+    root = {"right": 1 - beta, "bar": bar, "beta": beta, "no root": (1 - beta) ** 2}[on_x_k] ** 0.5
+    other = {"right": before, "bar": bar, "no root": before**2}[on_x] ** 0.5
+    c_t, c_0 = root * (1 - before) / (1 - bar), other * beta / (1 - bar)
     mean = c_0 * x_k + c_t * x if swapped else c_t * x_k + c_0 * x
     beta_tilde = beta * (1 - before) / (1 - bar)
     return mean, {"small": beta_tilde, "large": beta, "deviation": beta_tilde**0.5}[variance]
@@ -80,6 +81,30 @@ BACKWARD = Exercise(
             lambda *a: _backward(*a, variance="deviation"),
             "The second value is the standard deviation; the variance was asked for.",
         ),
+        Mistake(
+            "no root on x_k",
+            lambda *a: _backward(*a, on_x_k="no root"),
+            "In the coefficient of x_k the root is missing: it holds sqrt(1 - beta_k), not 1 - beta_k. In equation "
+            "(eq-posterior-mean) alpha_ts is a quotient of two alphas, and each of them is the root of an alpha_bar.",
+        ),
+        Mistake(
+            "no root on x",
+            lambda *a: _backward(*a, on_x="no root"),
+            "In the coefficient of x the root is missing. alpha_s in equation (eq-posterior-mean) is the factor of x in "
+            "x_{k-1}, which is sqrt(alpha_bar_{k-1}).",
+        ),
+        Mistake(
+            "no root on either",
+            lambda *a: _backward(*a, on_x_k="no root", on_x="no root"),
+            "Both coefficients lack their root. The alphas of equation (eq-posterior-mean) are factors of the picture, "
+            "alpha = sqrt(alpha_bar); alpha_bar is the square.",
+        ),
+        Mistake(
+            "the later alpha-bar on x",
+            lambda *a: _backward(*a, on_x="bar"),
+            "The coefficient of x holds sqrt(alpha_bar_k). What is averaged there is where x_{k-1} lies if only x is known, "
+            "so it is the alpha_bar of k - 1.",
+        ),
     ),
     hints=(
         "One step shrinks by sqrt(1 - beta_k), and alpha_bar_k = (1 - beta_k) alpha_bar_{k-1}. What is beta_k, then?",
@@ -106,9 +131,9 @@ def _kl_truth(mean1, var1, mean2, var2):
     return torch.distributions.kl_divergence(first, second)
 
 
-def _kl(m1, v1, m2, v2, log=1.0, half=0.5, over=None, one=1.0):
+def _kl(m1, v1, m2, v2, log=1.0, half=0.5, over=None, one=1.0, ratio=1, power=2):
     over = v2 if over is None else over
-    return half * (log * torch.log(v2 / v1) + v1 / v2 - one + (m1 - m2) ** 2 / over)
+    return half * (log * torch.log(v2 / v1) + (v1 / v2) ** ratio - one + (m1 - m2) ** power / over)
 
 
 KL = Exercise(
@@ -167,6 +192,29 @@ KL = Exercise(
             lambda m1, v1, m2, v2: _kl(m1, v1, m2, v2, log=0.5, half=1.0),
             "The half stands before the log only. It belongs to the other terms as well: they come from "
             "(x - mean)^2/(2 var).",
+        ),
+        Mistake(
+            "half missing at the log",
+            lambda *a: _kl(*a, log=2.0),
+            "The log has no half. With deviations it is log(deviation2/deviation1), without one; with variances, which are "
+            "their squares, it is half of log(var2/var1).",
+        ),
+        Mistake(
+            "the -1 outside the half",
+            lambda *a: _kl(*a, one=2.0),
+            "You take off 1 where 1/2 belongs: the -1 of equation (eq-gaussian-kl) stands inside the bracket, which is "
+            "halved as a whole. Two equal Gaussians should give 0.",
+        ),
+        Mistake(
+            "variance ratio upside down",
+            lambda *a: _kl(*a, ratio=-1),
+            "The ratio of the variances outside the log is upside down: it is the mean of (x - mean2)^2/var2 under the "
+            "first Gaussian, so var1 is on top. Only in the log does var2 stand above.",
+        ),
+        Mistake(
+            "distance not squared",
+            lambda *a: _kl(*a, power=1),
+            "The distance of the means is not squared. By your formula it would matter on which side the second mean lies.",
         ),
     ),
     hints=(
@@ -239,6 +287,29 @@ WEIGHT = Exercise(
             lambda bar, before: (before / bar - 1) / 2,
             "alpha_bar stands where the SNR belongs: the SNR is alpha_bar/(1 - alpha_bar).",
         ),
+        Mistake(
+            "beta for beta-tilde",
+            lambda bar, before: (before / bar - 1) / 2 / (1 - bar),
+            "You took beta_k for the variance under the distance of the means. The step is a KL of two Gaussians whose "
+            "variance is beta-tilde_k, the smaller one.",
+        ),
+        Mistake(
+            "half of the 1 only",
+            lambda bar, before: _snr(before) / _snr(bar) - 1 / 2,
+            "You halved the 1 and not the ratio. The whole difference is halved: it lacks a pair of brackets.",
+        ),
+        Mistake(
+            "multiplied by the SNR",
+            lambda bar, before: (_snr(before) - _snr(bar)) / 2 * _snr(bar),
+            "You multiplied by the SNR at k. By equation (eq-eps-error) the error of the noise is already SNR times that of "
+            "x, so to put it in the place of x's you divide.",
+        ),
+        Mistake(
+            "the two SNRs exchanged",
+            lambda bar, before: (1 - _snr(before) / _snr(bar)) / 2,
+            "The right size and the wrong sign: the difference is SNR(k - 1) - SNR(k), for x_{k-1} holds less noise, "
+            "and a step never costs less than nothing.",
+        ),
     ),
     hints=(
         "Put x = (x_k - sigma eps)/alpha into x - x_hat, and the same with hats: x_k falls out.",
@@ -255,10 +326,10 @@ WEIGHT = Exercise(
 def _decoder_cases(generator):
     for deviation in (0.03, 0.2):
         mean = uniform(generator, -1.1, 1.1, 40)
-        mean[:4] = torch.tensor([-1.0, -0.99, 0.99, 1.0], dtype=torch.float64)
+        mean[:6] = torch.tensor([-1.0, -0.99, 0.99, 1.0, -0.98, 0.98], dtype=torch.float64)
         x = (mean + deviation * normal(generator, 40).clamp(-3, 3)).clamp(-1, 1)
         u = ((x + 1) * 127.5).round()
-        u[:4] = torch.tensor([0.0, 0.0, 255.0, 255.0], dtype=torch.float64)
+        u[:6] = torch.tensor([0.0, 0.0, 255.0, 255.0, 1.0, 254.0], dtype=torch.float64)  # the last two are closed
         yield case(u, mean, deviation, given=f"with deviation {deviation}")
 
 
@@ -275,8 +346,16 @@ def _decoder(u, mean, deviation, width=1.0, which="right"):
         "exchanged": (0, 255),
         "white": (255, -1),
         "black": (-1, 0),
+        "of x": (1, -1),
     }[which]
     return (torch.where(u == top, 1.0, upper) - torch.where(u == bottom, 0.0, lower)).log()
+
+
+def _neighbours_open(u, mean, deviation):
+    """Where black and white are looked for by x < -0.99 and x > 0.99."""
+    x, normal = u / 127.5 - 1, torch.distributions.Normal(mean, deviation)
+    upper, lower = normal.cdf(x + 1 / 255), normal.cdf(x - 1 / 255)
+    return (torch.where(u >= 254, 1.0, upper) - torch.where(u <= 1, 0.0, lower)).log()
 
 
 DECODER = Exercise(
@@ -320,6 +399,34 @@ DECODER = Exercise(
             lambda u, mean, deviation: torch.distributions.Normal(mean, deviation).log_prob(u / 127.5 - 1),
             "This is the log of a density. A grey level has a mass, the integral of the density over its bucket; "
             "a density can be as large as you like.",
+        ),
+        Mistake(
+            "the mass itself",
+            lambda *a: _decoder(*a).exp(),
+            "These are the masses, and they are right; their logarithm was asked for.",
+        ),
+        Mistake(
+            "the price for the log",
+            lambda *a: -_decoder(*a),
+            "This is -log of the mass, the price in nats. The log itself was asked for, which is never above 0.",
+        ),
+        Mistake(
+            "u compared with -1 and 1",
+            lambda *a: _decoder(*a, which="of x"),
+            "You look for black and white among the u by -1 and 1. Those are the values of x: as a grey level, black is 0 "
+            "and white 255.",
+        ),
+        Mistake(
+            "neighbours open too",
+            _neighbours_open,
+            "The buckets of u = 1 and u = 254 are open as well: x = -1 + 2/255 = -0.992 belongs to u = 1. Only black and "
+            "white have no neighbour beyond.",
+        ),
+        Mistake(
+            "all mass to black and white",
+            lambda u, mean, deviation: torch.where((u == 0) | (u == 255), 0.0, _decoder(u, mean, deviation)),
+            "You give u = 0 and u = 255 the whole mass 1, whatever the mean. Their buckets are open on one side only; "
+            "the other edge is where it was.",
         ),
     ),
     hints=(
@@ -384,6 +491,29 @@ BITS = Exercise(
             lambda log_density, dims: -log_density / dims / math.log(2) + 7,
             "7 = log2(128) belongs to x = (u + noise)/128 - 1; here the scale is 127.5. It is a difference of "
             "0.006 bits: small, and still wrong.",
+        ),
+        Mistake(
+            "all in nats",
+            lambda log_density, dims: -log_density / dims + math.log(127.5),
+            "Both terms are right, and both in nats: a bit is log 2 = 0.693 nats.",
+        ),
+        Mistake(
+            "multiplied by log 2",
+            lambda log_density, dims: -log_density / dims * math.log(2) + math.log2(127.5),
+            "You multiplied by log 2. A bit is smaller than a nat, so the same price is a larger number of bits. Did a "
+            "division lack its brackets?",
+        ),
+        Mistake(
+            "offset once a picture",
+            lambda log_density, dims: (-log_density / math.log(2) + math.log2(127.5)) / dims,
+            "You count the offset once for the whole picture, and then share it among the dimensions. Each dimension is "
+            "scaled, and each pays the offset in full.",
+        ),
+        Mistake(
+            "number of levels for the scale",
+            lambda log_density, dims: -log_density / dims / math.log(2) + 8,
+            "8 = log2(256) counts the levels. The offset is the log of the factor between u and x, which is 127.5: the 256 "
+            "levels lie on a length of 2.",
         ),
     ),
     hints=(
@@ -451,6 +581,28 @@ SLICE = Exercise(
             lambda l, snr_s, snr_t: torch.log((1 + l * snr_s) / (1 + l * snr_t)).mean().item() / 2,
             "The mean over the dimensions instead of their sum.",
         ),
+        Mistake(
+            "the ends exchanged",
+            lambda l, snr_s, snr_t: torch.log((1 + l * snr_t) / (1 + l * snr_s)).sum().item() / 2,
+            "The right size and the wrong sign: the ends are exchanged. snr_s is the larger, and an area under a positive "
+            "curve is positive.",
+        ),
+        Mistake(
+            "half of one end only",
+            lambda l, snr_s, snr_t: (torch.log1p(l * snr_s) - torch.log1p(l * snr_t) / 2).sum().item(),
+            "You halved the second log and not the first. `a - b / 2` is a - (b/2): the difference lacks its brackets.",
+        ),
+        Mistake(
+            "difference inside the log",
+            lambda l, snr_s, snr_t: torch.log1p(l * (snr_s - snr_t)).sum().item() / 2,
+            "You took the difference of the SNRs first and the log afterwards. The antiderivative log(1 + l S) is taken at "
+            "both ends, and then the two are subtracted.",
+        ),
+        Mistake(
+            "brackets around 1 + l SNR",
+            lambda l, snr_s, snr_t: torch.log(1 + l * snr_s / (1 + l * snr_t)).sum().item() / 2,
+            "The 1 of the numerator is not divided by 1 + l SNR(t): 1 + l SNR(s) lacks its brackets (eq-gaussian-limit).",
+        ),
     ),
     hints=(
         "The error is a sum over axes, so do one axis: integrate l/(1 + l S)/2 from S = snr_t to snr_s.",
@@ -502,6 +654,17 @@ def _in_proportion_to_1_over_g(arguments, answer) -> bool:
     return torch.allclose(answer.double()[1:-1], fine[places[1:-1]], rtol=0, atol=0.05)
 
 
+def _is_snr(arguments, answer) -> bool:
+    """Whether the ends are exp(high) and exp(low)."""
+    ends = (answer[0], math.exp(arguments[1])), (answer[-1], math.exp(arguments[2]))
+    return all(math.isclose(end.item(), snr, rel_tol=1e-3) for end, snr in ends)
+
+
+def _in_the_noise(arguments, answer) -> int:
+    """How many levels lie below the middle."""
+    return int((answer < (arguments[1] + arguments[2]) / 2).sum())
+
+
 def _in_snr(arguments, answer) -> bool:
     even = torch.linspace(math.exp(arguments[1]), math.exp(arguments[2]), arguments[3] + 1, dtype=torch.float64).log()
     return torch.allclose(answer.double()[:-1], even[:-1], rtol=0, atol=1e-3)
@@ -535,6 +698,14 @@ GRID = Exercise(
                 "the levels must fall, from high (data) to low (noise), each below the one before"
             ),
             "levels that do not fall",
+        ),
+        Condition(
+            lambda arguments, answer: not _is_snr(arguments, answer),
+            lambda arguments, answer: (
+                f"the levels run from {answer[0]:.4g} to {answer[-1]:.3g}: these are SNRs, and their logarithms, from "
+                f"{arguments[1]:g} to {arguments[2]:g}, were asked for"
+            ),
+            "SNRs for log-SNRs",
         ),
         Condition(
             lambda arguments, answer: (
@@ -575,6 +746,18 @@ GRID = Exercise(
                 "place, and a longer step there also means fewer of them"
             ),
             "steps in proportion to 1/g",
+        ),
+        Condition(
+            lambda arguments, answer: (
+                _share(arguments, answer) <= 1 or _in_the_noise(arguments, answer) < 0.6 * len(answer)
+            ),
+            lambda arguments, answer: (
+                f"your staircase's excess is {_share(arguments, answer):.3g} times that of equal steps in log-SNR, where "
+                f"at most {GRID_SHARE} was asked for: {_in_the_noise(arguments, answer)} of its {len(answer)} levels lie in "
+                "the noisy half, where the error of x_hat hardly changes and long steps cost little. The short ones belong "
+                "where it falls"
+            ),
+            "crowded in the noise",
         ),
         Condition(
             lambda arguments, answer: _share(arguments, answer) <= GRID_SHARE,
@@ -618,11 +801,11 @@ def _variance_truth(l, alpha_bar, alpha_bar_before):
     return before * (1 - keep) / (keep * before + 1 - keep)
 
 
-def _best(l, bar, before, leftover=None, power=2):
+def _best(l, bar, before, leftover=None, power=2, small=None):
     beta = 1 - bar / before
     c_0 = before**0.5 * beta / (1 - bar)
     left = l * (1 - bar) / (bar * l + 1 - bar) if leftover is None else leftover
-    return beta * (1 - before) / (1 - bar) + c_0**power * left
+    return (beta * (1 - before) / (1 - bar) if small is None else small) + c_0**power * left
 
 
 VARIANCE = Exercise(
@@ -660,6 +843,29 @@ VARIANCE = Exercise(
             lambda l, bar, before: _best(l, bar, before, leftover=(1 - bar) / bar),
             "The leftover variance of x is taken as 1/SNR, as if nothing were known of the data beforehand: "
             "it is l/(1 + l SNR), which is smaller.",
+        ),
+        Mistake(
+            "coefficient forgotten",
+            lambda *a: _best(*a, power=0),
+            "You add the leftover variance of x itself. x enters x_{k-1} with the coefficient c_0, and its spread with "
+            "c_0^2.",
+        ),
+        Mistake(
+            "SNR of the wrong end",
+            lambda l, bar, before: _best(l, bar, before, leftover=l / (1 + l * _snr(before))),
+            "The leftover variance of x is taken at the SNR of k - 1. What is known is x_k: its SNR decides how much of x is "
+            "still open.",
+        ),
+        Mistake(
+            "beta for beta-tilde",
+            lambda l, bar, before: _best(l, bar, before, small=1 - bar / before),
+            "The first part is beta. If x is known as well, the spread of x_{k-1} is beta-tilde (eq-posterior-mean), and "
+            "the second part comes on top of that.",
+        ),
+        Mistake(
+            "deviation for variance",
+            lambda *a: _best(*a) ** 0.5,
+            "This is the standard deviation; the variance was asked for.",
         ),
     ),
     hints=(

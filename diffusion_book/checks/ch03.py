@@ -20,7 +20,7 @@ def _integer(generator, low, high):
 
 
 def _step_cases(generator):
-    for k in (1, _integer(generator, 2, 10), _integer(generator, 10, 40)):
+    for k in (1, 2, _integer(generator, 3, 10), _integer(generator, 10, 40)):
         x, eps_hat, z = (normal(generator, 4, 3) for _ in range(3))
         chain = 0.01 + 0.3 * torch.rand(40, generator=generator, dtype=F64)
         yield Case(
@@ -104,6 +104,35 @@ STEP = Exercise(
             _small_variance,
             "That is the posterior's variance beta_tilde_k. The exercise asks for DDPM's other choice, v_k = beta_k.",
         ),
+        Mistake(
+            "noise put in instead of taken out",
+            lambda x, eps_hat, z, betas, k: _step_with(x, -eps_hat, z, betas, k),
+            "You add the network's noise to x_k. It is its guess of what has been added, and is taken off.",
+        ),
+        Mistake(
+            "no root over 1 - alpha_bar",
+            lambda x, eps_hat, z, betas, k: _step_with(
+                x, eps_hat * (1 - torch.cumprod(1 - betas, 0)[k - 1]) ** -0.5, z, betas, k
+            ),
+            "You divide the noise by 1 - alpha_bar_k, which is its variance in x_k. The deviation belongs there, "
+            "sqrt(1 - alpha_bar_k) (eq-ddpm-step).",
+        ),
+        Mistake(
+            "no root over 1 - beta",
+            lambda x, eps_hat, z, betas, k: _step_with(x, eps_hat, z, betas, k, kept=(1 - betas[k - 1]) ** 2),
+            "You divide the bracket by 1 - beta_k. The step that is undone multiplied the signal by the root of that.",
+        ),
+        Mistake(
+            "x_k left out of the division",
+            lambda x, eps_hat, z, betas, k: _step_with(x * (1 - betas[k - 1]).sqrt(), eps_hat, z, betas, k),
+            "Only the noise is divided by sqrt(1 - beta_k), and x_k is not. `a - b / c` is a - (b/c): the difference lacks "
+            "its brackets (eq-ddpm-step).",
+        ),
+        Mistake(
+            "no fresh noise",
+            lambda x, eps_hat, z, betas, k: _step_with(x, eps_hat, z, betas, k, noise=0.0),
+            "You return the mean. At every step but the last the fresh noise z, of variance v_k, is added to it.",
+        ),
     ),
     hints=(
         "Three numbers are needed: beta_k, alpha_bar_k and whether this is the last step.",
@@ -128,8 +157,8 @@ def _time(t, width):
     return torch.tensor(rows, dtype=F64)
 
 
-def _time_with(t, width, scale=1000.0, exponent=lambda i, width: -2 * i / width, swap=False, weave=False):
-    i = torch.arange(width // 2, dtype=F64)
+def _time_with(t, width, scale=1000.0, exponent=lambda i, width: -2 * i / width, first=0, swap=False, weave=False):
+    i = torch.arange(first, first + width // 2, dtype=F64)
     angle = scale * t[:, None] * 10_000 ** exponent(i, width)
     pair = (angle.sin(), angle.cos()) if swap else (angle.cos(), angle.sin())
     return torch.stack(pair, -1).flatten(1) if weave else torch.cat(pair, 1)
@@ -197,6 +226,36 @@ TIME = Exercise(
             "These are the features of Ho et al.'s code. They differ from the book's (eq-time-features) in two ways: "
             "sines come first, and the divisor is width/2 - 1 in place of width/2.",
         ),
+        Mistake(
+            "the order of Vaswani et al.",
+            lambda t, width: _time_with(t, width, swap=True, weave=True),
+            "The values are right, but they alternate, sine first, as in Vaswani et al. Here the cosines fill the first "
+            "half, the sines the second.",
+        ),
+        Mistake(
+            "1000 for 10000",
+            lambda t, width: _time_with(t, width, exponent=lambda i, width: -1.5 * i / width),
+            "Your frequencies are powers of 1000. There are two numbers in (eq-time-features): 1000 turns t into steps, "
+            "and 10000 is what the frequencies are powers of.",
+        ),
+        Mistake(
+            "the power before the product",
+            lambda t, width: _time_with(t, width, scale=0.0),
+            "Your angles are all next to 0. Did you write something like `10000 ** -2 * i / width`? Python takes the power "
+            "first: the whole exponent needs brackets.",
+        ),
+        Mistake(
+            "pairs counted from one",
+            lambda t, width: _time_with(t, width, first=1),
+            "Your i begins at 1. It begins at 0, where omega is 1: without it the fastest hand is missing, the one that "
+            "tells neighbouring steps apart.",
+        ),
+        Mistake(
+            "turns for radians",
+            lambda t, width: _time_with(t, width, scale=2000 * math.pi),
+            "Your angles hold a factor 2 pi: the fastest hand turns once around in each step of a thousand, and shows the "
+            "same at all of them. It should turn by one radian (eq-time-features).",
+        ),
     ),
     rtol=1e-4,  # frequencies made in float32 are right, too: they are off by 2e-5 at most
     hints=(
@@ -225,12 +284,12 @@ def _norm(x, scale, shift, groups):
     return torch.addcmul(shift[:, :, None, None] + normed, scale[:, :, None, None], normed)
 
 
-def _norm_with(x, scale, shift, groups, dims=(2, 3, 4), unbiased=False, one=1.0, inside=1e-5, outside=0.0):
+def _norm_with(x, scale, shift, groups, dims=(2, 3, 4), unbiased=False, one=1.0, inside=1e-5, outside=0.0, power=0.5):
     B, C, H, W = x.shape
     grouped = x.reshape(B, groups, C // groups, H, W)
     mean = grouped.mean(dims, keepdim=True)
     variance = grouped.var(dims, unbiased=unbiased, keepdim=True)
-    normed = ((grouped - mean) / ((variance + inside).sqrt() + outside)).reshape(x.shape)
+    normed = ((grouped - mean) / ((variance + inside) ** power + outside)).reshape(x.shape)
     return (one + scale[:, :, None, None]) * normed + shift[:, :, None, None]
 
 
@@ -287,6 +346,36 @@ NORM = Exercise(
             "scale and shift exchanged",
             lambda x, scale, shift, groups: _norm_with(x, shift, scale, groups),
             "Scale and shift have changed places.",
+        ),
+        Mistake(
+            "shift inside the bracket",
+            lambda x, scale, shift, groups: _norm_with(x, scale, shift * (1 + scale), groups),
+            "Your shift is multiplied by 1 + scale as well. It is added last.",
+        ),
+        Mistake(
+            "no root",
+            lambda x, scale, shift, groups: _norm_with(x, scale, shift, groups, power=1.0),
+            "You divide by the variance, not by its root: a group of twice the spread would come out half as wide.",
+        ),
+        Mistake(
+            "1e-5 forgotten",
+            lambda x, scale, shift, groups: _norm_with(x, scale, shift, groups, inside=0.0),
+            "The 1e-5 under the root is missing. On large values it does not show; a group without any spread would be "
+            "divided by 0.",
+        ),
+        Mistake(
+            "std() as it comes",
+            lambda x, scale, shift, groups: _norm_with(
+                x, scale, shift, groups, unbiased=True, inside=0.0, outside=1e-5
+            ),
+            "You divide by .std() + 1e-5. Two things differ: .std() divides the squares by n - 1 unless told otherwise, and "
+            "the 1e-5 belongs to the variance, under the root.",
+        ),
+        Mistake(
+            "groups taken for channels a group",
+            lambda x, scale, shift, groups: _norm_with(x, scale, shift, x.shape[1] // groups),
+            "You made C/groups groups of `groups` channels each. It is the other way round: `groups` of them, with "
+            "C/groups channels each.",
         ),
     ),
     hints=(
@@ -349,6 +438,34 @@ ATTENTION = Exercise(
             "queries and keys exchanged",
             lambda q, k, v: _weights(k @ q.mT / q.shape[-1] ** 0.5, v),
             "Queries and keys have changed places: your row i holds what key i answers to all queries.",
+        ),
+        Mistake(
+            "softmax over the heads",
+            lambda q, k, v: _weights(q @ k.mT / q.shape[-1] ** 0.5, v, dim=1),
+            "Your softmax runs over dimension 1, the heads, as F.softmax does when no dim is given. Each head looks for "
+            "itself: the weights sum to 1 over the places that are looked at.",
+        ),
+        Mistake(
+            "scaled after the softmax",
+            lambda q, k, v: _weights(q @ k.mT, v) / q.shape[-1] ** 0.5,
+            "You divided the weights by sqrt(d), and not the scores: your weights no longer sum to 1, and the softmax saw "
+            "the scores in full size.",
+        ),
+        Mistake(
+            "multiplied by the root",
+            lambda q, k, v: _weights(q @ k.mT * q.shape[-1] ** 0.5, v),
+            "You multiplied the scores by sqrt(d). They are too large already, and it is divided by.",
+        ),
+        Mistake(
+            "scaled by the width of all heads",
+            lambda q, k, v: _weights(q @ k.mT / (q.shape[1] * q.shape[-1]) ** 0.5, v),
+            "You divided by the root of heads times d. A score is a product of two vectors of one head, and their length "
+            "is d.",
+        ),
+        Mistake(
+            "no softmax",
+            lambda q, k, v: q @ k.mT / q.shape[-1] ** 0.5 @ v,
+            "The scores are used as weights as they are. The softmax makes them positive and lets each row sum to 1.",
         ),
     ),
     hints=(
@@ -414,7 +531,7 @@ AVERAGE = Exercise(
             lambda history, decay: _average_with(history, decay, d=lambda _, decay: decay),
             "You used the final decay from the first update on. With 0.999 the random start would weigh more than a "
             "third after a "
-            "thousand updates; d_n (eq-ema) is small in the beginning.",
+            "thousand updates; d_n (eq-ema) is small in the beginning. If you did write it, look at its brackets.",
         ),
         Mistake(
             "started at zero",
@@ -432,6 +549,27 @@ AVERAGE = Exercise(
             lambda history, decay: _average_with(history, decay, d=lambda n, decay: _ramp(n - 1, decay)),
             "Your n is one too small: the second row is the first that is averaged in, with n = 1 and so d_1 = 2/11 "
             "at most.",
+        ),
+        Mistake(
+            "count begins at two",
+            lambda history, decay: _average_with(history, decay, d=lambda n, decay: _ramp(n + 1, decay)),
+            "Your n is one too large: the second row, theta_2, enters with d_1 (eq-ema).",
+        ),
+        Mistake(
+            "the last row left out",
+            lambda history, decay: _average_with(history[:-1], decay),
+            "The last row is missing from your average: there are N rows, and row N enters as well.",
+        ),
+        Mistake(
+            "the ramp alone",
+            lambda history, decay: _average_with(history, decay, d=lambda n, _: (1 + n) / (10 + n)),
+            "You used the ramp (1 + n)/(10 + n) all the way, which rises toward 1. d_n never exceeds `decay`.",
+        ),
+        Mistake(
+            "the larger of the two",
+            lambda history, decay: _average_with(history, decay, d=lambda n, decay: max(decay, (1 + n) / (10 + n))),
+            "You took the larger of the decay and the ramp. It is the smaller (eq-ema), so that the average follows fast "
+            "in the beginning.",
         ),
     ),
     hints=(
@@ -474,10 +612,10 @@ def _chain(model, x, betas, z):
     return x
 
 
-def _chain_with(model, x, betas, z, train=False, time=lambda k, K: k / K, last=1, noise_until=2):
+def _chain_with(model, x, betas, z, train=False, time=lambda k, K: k / K, skipped=0, last=1, noise_until=2):
     model.train(train)
     K, alpha_bar = len(betas), torch.cumprod(1 - betas, 0)
-    for k in range(K, last - 1, -1):
+    for k in range(K - skipped, last - 1, -1):
         noise = betas[k - 1].sqrt() if k >= noise_until else 0.0
         x = _step_with(x, model(x, time(k, K)), z[k - 1], betas, k, noise=noise, product=alpha_bar[k - 1])
     return x
@@ -531,6 +669,18 @@ CHAIN = Exercise(
             lambda model, x, betas, z: _chain_with(model, x, betas, z, time=lambda k, K: (k + 1) / K),
             "Now the network is told a step too many: at the first call it hears (K + 1)/K, which does not exist.",
         ),
+        Mistake(
+            "told the number of the step",
+            lambda model, x, betas, z: _chain_with(model, x, betas, z, time=lambda k, K: k),
+            "You tell the network k. In training it was told a time between 0 and 1: at its first call it hears K where it "
+            "knows 1.",
+        ),
+        Mistake(
+            "the first step left out",
+            lambda model, x, betas, z: _chain_with(model, x, betas, z, skipped=1),
+            "Your loop starts at k = K - 1, and takes x_K for x_{K-1}. It was right to start at K; what the network is told "
+            "there was wrong.",
+        ),
     ),
     rtol=1e-5,  # a time told as a float32 tensor is right, too
     hints=(
@@ -544,10 +694,11 @@ CHAIN = Exercise(
 
 
 def _shorter_cases(generator):
-    for K, n in ((10, 4), (30, 6)):
+    # the first stops before K, as leading does: whoever reads one too far gets wrong values there, and no IndexError yet
+    for K, n, end in ((12, 4, False), (10, 4, True), (30, 6, True)):
         chain = 0.01 + 0.2 * torch.rand(K, generator=generator, dtype=F64)
-        keep = (torch.randperm(K - 2, generator=generator)[: n - 1] + 2).sort().values.tolist() + [K]
-        yield Case(lambda b=chain, keep=keep: (b.clone(), list(keep)), f"keep = {keep}")
+        keep = (torch.randperm(K - 2, generator=generator)[: n - end] + 2).sort().values.tolist() + [K] * end
+        yield Case(lambda b=chain, keep=keep: (b.clone(), list(keep)), f"K = {K}, keep = {keep}")
 
 
 def _shorter(betas, keep):
@@ -565,10 +716,10 @@ def _sums(betas, keep):
     return torch.stack([betas[a:b].sum() for a, b in zip(edges, edges[1:], strict=False)])
 
 
-def _ratios(betas, keep, move=0, first=1.0):
+def _ratios(betas, keep, move=0, first=0, power=1.0):
     alpha_bar = torch.cat([torch.ones(1, dtype=F64), torch.cumprod(1 - betas, 0)])
-    kept = alpha_bar[[0, *(k + move for k in keep)]]
-    return 1 - kept[1:] / kept[:-1]
+    kept = alpha_bar[[first, *(k + move for k in keep)]]
+    return 1 - (kept[1:] / kept[:-1]) ** power
 
 
 def _neighbours(betas, keep):
@@ -607,6 +758,28 @@ SHORTER = Exercise(
             _neighbours,
             "You gave each step all the noise since the clean image. A step starts from the kept step before it.",
         ),
+        Mistake(
+            "counted from zero",
+            lambda betas, keep: _ratios(betas, keep, move=1),
+            "Your products end one step too late: torch.cumprod(1 - betas, 0) holds alpha_bar_1 at its position 0, so "
+            "position k is already alpha_bar_{k+1}, and for k = K there is none.",
+        ),
+        Mistake(
+            "no alpha_bar_0 in front",
+            lambda betas, keep: _ratios(betas, keep, move=1, first=1),
+            "You read position 0 of torch.cumprod(1 - betas, 0) as alpha_bar_0 = 1, but it holds alpha_bar_1, and all the "
+            "others stand one place too early as well. The 1 has to be put in front.",
+        ),
+        Mistake(
+            "what is kept for what is added",
+            lambda betas, keep: 1 - _ratios(betas, keep),
+            "Your numbers are 1 - beta', the fraction of the squared signal that each step keeps. The betas were asked for.",
+        ),
+        Mistake(
+            "roots of the ratios",
+            lambda betas, keep: _ratios(betas, keep, power=0.5),
+            "You took the root of the ratio. That is the factor of the signal, and 1 - beta' is its square (eq-respaced).",
+        ),
     ),
     hints=(
         "Demand that the new chain has the old alpha_bar at every kept step, and solve for one beta'.",
@@ -639,6 +812,12 @@ def spread_error(keep: list[int]) -> float:
         c_t, c_0 = math.sqrt(1 - beta) * (1 - before) / (1 - now), math.sqrt(before) * beta / (1 - now)
         variance = (c_t + c_0 * gain) ** 2 * variance + beta * (1 - before) / (1 - now)
     return abs(math.sqrt(variance) - SPREAD)
+
+
+def _jumps_into_the_data(keep: list[int]) -> bool:
+    """Whether these ten are worse than equal spacing, and the longest jump is the one that ends in x_0."""
+    jumps = [b - a for a, b in zip([0, *keep], keep, strict=False)]
+    return jumps[0] == max(jumps) and spread_error(keep) > spread_error(list(range(100, 1001, 100)))
 
 
 def _rises(_, answer):
@@ -679,9 +858,20 @@ TEN = Exercise(
             lambda _, answer: (
                 f"equal spacing: the samples' deviation misses 0.5 by {spread_error(_steps(answer)):.3f}, wanted is "
                 f"at most {TARGET}. "
-                "Where along the chain is the step back least well described by a mean and the smaller variance?"
+                "Each step adds noise of variance beta_tilde, the smaller of the two variances (beta is the larger), and so "
+                "leaves out the spread that comes from what is still unknown of x (eq-total-variance). Where along the "
+                "chain is that most?"
             ),
             "equal spacing",
+        ),
+        Condition(
+            lambda _, answer: not _jumps_into_the_data(_steps(answer)),
+            lambda _, answer: (
+                f"the samples' deviation misses 0.5 by {spread_error(_steps(answer)):.3f}, more than with equal spacing; "
+                f"wanted is at most {TARGET}. Your longest jump is the last one, from step {_steps(answer)[0]} to 0, which "
+                "adds no noise: the spread of what is still unknown of x at that step is lost"
+            ),
+            "longest jump into the data",
         ),
         Condition(
             lambda _, answer: spread_error(_steps(answer)) <= TARGET,

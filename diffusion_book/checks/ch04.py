@@ -1,6 +1,7 @@
 """The exercises of chapter 4, score matching and Langevin."""
 
 import math
+from functools import partial
 
 import torch
 
@@ -14,28 +15,44 @@ from diffusion_book.schedules import EDM
 
 
 def _mixture_cases(generator):
-    for alpha, sigma in ((1.0, 0.5), (0.8, 0.6), (0.3, 0.9)):
+    def parts_of_three():
         weights = uniform(generator, 0.2, 1, 3)
-        yield case(
-            2 * normal(generator, 6),
-            weights / weights.sum(),
-            2 * normal(generator, 3),
-            uniform(generator, 0.1, 1.5, 3),
-            alpha,
-            sigma,
-            given=f"at alpha = {alpha}, sigma = {sigma}",
-        )
+        return weights / weights.sum(), 2 * normal(generator, 3), uniform(generator, 0.1, 1.5, 3)
+
+    for alpha, sigma in ((1.0, 0.5), (0.8, 0.6), (0.3, 0.9)):
+        x_t = 2 * normal(generator, 6)
+        yield case(x_t, *parts_of_three(), alpha, sigma, given=f"at alpha = {alpha}, sigma = {sigma}")
+    far = torch.cat([normal(generator, 1), torch.tensor([100.0, -300.0], dtype=torch.float64)])
+    yield case(far, *parts_of_three(), 0.9, 0.1, given="far out, at x_t = 100 and -300")
 
 
 def _mixture_truth(x_t, weights, means, variances, alpha, sigma):
     return GaussianMixture(weights, means[:, None], variances).score(x_t[:, None], alpha, sigma)[:, 0]
 
 
-def _mixture(x_t, weights, m, v, believed=True):
-    """The score of a mixture with these means and variances, at the places x_t."""
-    log_joint = weights.log() - (x_t[:, None] - m) ** 2 / (2 * v) - v.log() / 2
-    r = log_joint.softmax(1) if believed else weights
-    return -(r * (x_t[:, None] - m) / v).sum(1)
+def _mixture(x_t, weights, m, v, believed=True, width=0.5, dim=1, naive=False):
+    """The score of a mixture with these means and variances, at the places x_t.
+
+    Its bells are divided by v^width. naive: by bare exponentials, which are all 0 far out.
+    """
+    log_bells = -((x_t[:, None] - m) ** 2) / (2 * v) - width * v.log()
+    if naive:
+        joint = weights * log_bells.exp()
+        r = joint / joint.sum(dim, keepdim=True)
+    else:
+        r = (weights.log() + log_bells).softmax(dim)
+    return -((r if believed else weights) * (x_t[:, None] - m) / v).sum(1)
+
+
+FAR_OUT = (
+    "Far out every exp is 0, and 0/0 is no number: subtract the largest exponent of each row before you take them, as "
+    "softmax does."
+)
+
+
+def _either_way(name: str, formula, message: str) -> tuple[Mistake, Mistake]:
+    """The mistake of those who take a softmax, and of those who take bare exponentials."""
+    return Mistake(name, formula, message), Mistake(name, partial(formula, naive=True), f"{message} {FAR_OUT}")
 
 
 MIXTURE = Exercise(
@@ -47,8 +64,19 @@ MIXTURE = Exercise(
     read="'An arrow instead of a probability' and equation (eq-mixture-score)",
     mistakes=(
         Mistake(
+            "exponentials far out",
+            lambda x, w, m, v, a, s: _mixture(x, w, a * m, a**2 * v + s**2, naive=True),
+            f"Near the data all is right. {FAR_OUT}",
+        ),
+        Mistake(
+            "exponentials far out",
+            lambda x, w, m, v, a, s: _mixture(x, w, a * m, a**2 * v + s**2, naive=True).nan_to_num(0.0),
+            "Near the data all is right. Far out every exp is 0, and with it your arrow, where it should be long: subtract "
+            "the largest exponent of each row before you take them, as softmax does.",
+        ),
+        *_either_way(
             "score of the clean mixture",
-            lambda x, w, m, v, a, s: _mixture(x, w, m, v),
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, m, v, **how),
             "This is the score of the data before they were noised. The points x_t come from the noised mixture: "
             "what has the noise done to the means, and to the variances?",
         ),
@@ -58,25 +86,51 @@ MIXTURE = Exercise(
             "The arrows of the parts are averaged with the weights w_k. Far from a part its arrow should count for "
             "next to nothing: the mean is over p(k | x_t), given the place.",
         ),
-        Mistake(
+        *_either_way(
+            "weights forgotten",
+            lambda x, w, m, v, a, s, **how: _mixture(x, torch.ones_like(w), a * m, a**2 * v + s**2, **how),
+            "The responsibilities are those of parts of equal weight: r_k is in proportion to w_k N(x_t; ...).",
+        ),
+        *_either_way(
             "sign",
-            lambda x, w, m, v, a, s: -_mixture(x, w, a * m, a**2 * v + s**2),
+            lambda x, w, m, v, a, s, **how: -_mixture(x, w, a * m, a**2 * v + s**2, **how),
             "Every arrow has the wrong sign: it points away from the data. Log densities rise towards the means.",
         ),
-        Mistake(
+        *_either_way(
             "deviation for variance",
-            lambda x, w, m, v, a, s: _mixture(x, w, a * m, a**2 * v + s),
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, a * m, a**2 * v + s, **how),
             "The noise was added as sigma. Variances of independent summands add, deviations do not.",
         ),
-        Mistake(
+        *_either_way(
+            "alpha for its square",
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, a * m, a * v + s**2, **how),
+            "The variances are multiplied by alpha. alpha x is alpha times as wide as x, so its variance has alpha^2.",
+        ),
+        *_either_way(
             "alpha on the means only",
-            lambda x, w, m, v, a, s: _mixture(x, w, a * m, v + s**2),
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, a * m, v + s**2, **how),
             "The means are shrunk by alpha and the variances are not: alpha x has a smaller spread than x.",
         ),
-        Mistake(
+        *_either_way(
             "means not shrunk",
-            lambda x, w, m, v, a, s: _mixture(x, w, m, a**2 * v + s**2),
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, m, a**2 * v + s**2, **how),
             "The means stand where they were. Where is the mean of alpha x + sigma eps?",
+        ),
+        *_either_way(
+            "widths forgotten in the responsibilities",
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, a * m, a**2 * v + s**2, width=0.0, **how),
+            "The parts' bells are not normalised: without the factor 1/sqrt(variance_k) a wide part counts for too much.",
+        ),
+        *_either_way(
+            "bells divided by the variance",
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, a * m, a**2 * v + s**2, width=1.0, **how),
+            "The parts' bells are divided by their variance. A Gaussian's factor is one over its deviation: "
+            "1/sqrt(variance_k), or -log(variance_k)/2 in the logarithm.",
+        ),
+        *_either_way(
+            "responsibilities over the points",
+            lambda x, w, m, v, a, s, **how: _mixture(x, w, a * m, a**2 * v + s**2, dim=0, **how),
+            "The responsibilities add up to 1 over the points. At each point they must do so over the parts: sum over k.",
         ),
     ),
     hints=(
@@ -176,6 +230,16 @@ IMPLICIT = Exercise(
             _of_parts(lambda square, trace, all_of_it: (square + trace) / 2),
             "The divergence is halved too. The cross term of (s - m)^2/2 has no half: 2/2 = 1.",
         ),
+        Mistake(
+            "length for its square",
+            _of_parts(lambda square, trace, all_of_it: square.sqrt() / 2 + trace),
+            "The first term holds the length |s|; its square belongs there.",
+        ),
+        Mistake(
+            "mean over the coordinates",
+            lambda score, x: _of_parts(lambda square, trace, all_of_it: square / 2 + trace)(score, x) / x.shape[1],
+            "The mean over the coordinates was taken. |s|^2 and the divergence are sums over them.",
+        ),
     ),
     conditions=(
         Condition(
@@ -250,6 +314,27 @@ PROBE = Exercise(
             lambda A, u: _estimate(A, 12**0.5 * (u - 0.5), torch.ones_like(u)),
             "The entries of v^T A are summed. The probe must stand on both sides: only then do E[v_i v_j] pick the diagonal.",
         ),
+        Mistake(
+            "scaled before the shift",
+            lambda A, u: _estimate(A, 12**0.5 * u - 0.5),
+            "The numbers are scaled first and shifted by 1/2 then, but their mean has grown with them: shift first.",
+        ),
+        Mistake(
+            "scaled the wrong way",
+            lambda A, u: _estimate(A, (u - 0.5) / 12**0.5),
+            "The probe was made smaller still: u - 1/2 has the variance 1/12, and must be *divided* by its own deviation, "
+            "the root of 1/12.",
+        ),
+        Mistake(
+            "signs only",
+            lambda A, u: _estimate(A, (u - 0.5).sign()),
+            "Random signs are a good probe, but another one. Here it is to be made from u by shifting and scaling alone.",
+        ),
+        Mistake(
+            "mean over the entries",
+            lambda A, u: _estimate(A, 12**0.5 * (u - 0.5)) / u.shape[1],
+            "The mean over the D entries was taken; the trace is their sum.",
+        ),
     ),
     hints=(
         "Two conditions: mean 0, and variance 1. What are the mean and the variance of a uniform number on [0, 1)?",
@@ -323,6 +408,21 @@ MATCHING = Exercise(
             lambda f, x, e, a, s: _matching(f, x, e, a, s, factor=s**2 / 2),
             "This has the weight sigma^2 of equation (eq-ncsn); the bare loss of one level was asked for.",
         ),
+        Mistake(
+            "arrow to x",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, target=(x - a * x - s * e) / s**2),
+            "The arrow leads from x_t to x. The law of x_t given x has its middle at alpha x: that is where it must lead.",
+        ),
+        Mistake(
+            "alpha forgotten",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s, at=x + s * e),
+            "The score is asked at x + sigma eps. x_t holds alpha x: at alpha = 1 nobody would notice.",
+        ),
+        Mistake(
+            "mean over the dimensions",
+            lambda f, x, e, a, s: _matching(f, x, e, a, s) / x.shape[1],
+            "The mean over the dimensions was taken: |s|^2 is their sum.",
+        ),
     ),
     hints=(
         "First x_t. Then the arrow from x_t back to alpha x, in the units of a score.",
@@ -391,6 +491,21 @@ LEFTOVER = Exercise(
             lambda div, D, a, s: s**2 / a**2 * (1 + s**2 * div / D),
             "This is the mean over the dimensions; the sum of squares was asked for.",
         ),
+        Mistake(
+            "trace of the identity",
+            lambda div, D, a, s: s**2 / a**2 * (1 + s**2 * div),
+            "The Jacobian of x_t itself is the identity, and you counted its trace as 1; it is D.",
+        ),
+        Mistake(
+            "deviation for variance",
+            lambda div, D, a, s: s**2 / a**2 * (D + s * div),
+            "The divergence is multiplied by sigma. Tweedie's formula (eq-tweedie) has sigma^2 at the score.",
+        ),
+        Mistake(
+            "factor upside down",
+            lambda div, D, a, s: a**2 / s**2 * (D + s**2 * div),
+            "The factor alpha^2/sigma^2 is upside down: with little noise the guess is sure, and little is left.",
+        ),
     ),
     hints=(
         "x_hat = integral of x p(x) q(x_t | x) dx over p_t. Its derivative by x_t brings down two arrows: one from q, "
@@ -433,6 +548,16 @@ def _walked(start, s2, size, steps, drift=0.5, shake=1.0, power=2):
     return variance
 
 
+def _at_rest(s2, size):
+    return s2 / (1 - size / (4 * s2))
+
+
+def _solved(start, s2, size, steps, power=2, rest=None, from_rest=True):
+    """The recursion solved."""
+    rest = _at_rest(s2, size) if rest is None else rest
+    return rest + (1 - size / (2 * s2)) ** (power * steps) * (start - rest * from_rest)
+
+
 VARIANCE = Exercise(
     number="4.6",
     title="The variance on its way",
@@ -465,7 +590,7 @@ VARIANCE = Exercise(
         ),
         Mistake(
             "the end of all walks",
-            lambda start, s2, size, steps: s2 / (1 - size / (4 * s2)),
+            lambda start, s2, size, steps: _at_rest(s2, size),
             "This is the variance at rest, whatever the start. After a few steps the walkers still remember where they "
             "came from.",
         ),
@@ -478,6 +603,39 @@ VARIANCE = Exercise(
             "deviation for variance",
             lambda *a: _walked(*a) ** 0.5,
             "This is the standard deviation; the variance was asked for.",
+        ),
+        Mistake(
+            "a power of steps",
+            lambda *a: _solved(*a, power=1),
+            "What a step leaves of V - V_rest is the factor of x *squared*: over all the steps its power is 2 steps, not "
+            "steps.",
+        ),
+        Mistake(
+            "times the steps, not to their power",
+            lambda start, s2, size, steps: _solved(start, s2, size, 1) * steps - _at_rest(s2, size) * (steps - 1),
+            "The square of the factor is multiplied by the number of steps: r**2 * n is (r**2) * n. The power is 2 n.",
+        ),
+        Mistake(
+            "at rest without bias",
+            lambda start, s2, size, steps: _solved(start, s2, size, steps, rest=s2),
+            "Your walkers come to rest at s^2. With steps of this size they stay too wide: V_rest is that of equation "
+            "(eq-stationary).",
+        ),
+        Mistake(
+            "the start not measured from rest",
+            lambda *a: _solved(*a, from_rest=False),
+            "The start itself fades away beside V_rest. It is the distance from rest, start - V_rest, that each step "
+            "multiplies: with no steps at all the variance must be `start`.",
+        ),
+        Mistake(
+            "deviation of the shake",
+            lambda start, s2, size, steps: _walked(start, s2, size, steps, shake=size**-0.5),
+            "Each step adds sqrt(h), the deviation of the shake. Variances add: the shake's is h.",
+        ),
+        Mistake(
+            "one step too few",
+            lambda start, s2, size, steps: _walked(start, s2, size, steps - 1),
+            "This is the variance one step earlier.",
         ),
     ),
     hints=(
@@ -524,13 +682,21 @@ def _annealed_truth(score, x, sigmas, size, noise):
     return x
 
 
-def _annealed(
-    score, x, sigmas, size, noise, scale=lambda sigma, first, last: sigma**2, drift=0.5, shake=1.0, reuse=False
-):
+def _squared(sigma, first, last):
+    return sigma**2
+
+
+def _annealed(score, x, sigmas, size, noise, scale=_squared, drift=0.5, shake=1.0, reuse=False, power=0.5):
     for sigma, draws in zip(sigmas.tolist(), noise, strict=True):
         h = size * scale(sigma, sigmas[0].item(), sigmas[-1].item())
         for z in draws:
-            x = x + drift * h * score(x, sigma) + math.sqrt(shake * h) * (draws[0] if reuse else z)
+            x = x + drift * h * score(x, sigma) + (shake * h) ** power * (draws[0] if reuse else z)
+    return x
+
+
+def _loops_exchanged(score, x, sigmas, size, noise):
+    for round_ in noise.transpose(0, 1):
+        x = _annealed(score, x, sigmas, size, round_[:, None])
     return x
 
 
@@ -578,6 +744,34 @@ ANNEALED = Exercise(
             "one shake a level",
             lambda *a: _annealed(*a, reuse=True),
             "All steps of a level are shaken by the same z. Each needs its own.",
+        ),
+        Mistake(
+            "the other form",
+            lambda *a: _annealed(*a, drift=1.0, shake=2.0),
+            "These are steps of h and sqrt(2h): right in themselves, but twice as long as those of equation (eq-langevin).",
+        ),
+        Mistake(
+            "h for sqrt(h)",
+            lambda *a: _annealed(*a, power=1.0),
+            "The shake is multiplied by h. h is its *variance*: z is multiplied by the root.",
+        ),
+        Mistake(
+            "shake not scaled",
+            lambda score, x, sigmas, size, noise: _annealed(
+                score, x, sigmas, size, noise / sigmas.reshape(-1, 1, 1, 1)
+            ),
+            "The arrow has the step of its level, and the shake is as strong as at noise 1 everywhere: both must know the "
+            "same h.",
+        ),
+        Mistake(
+            "downhill",
+            lambda *a: _annealed(*a, drift=-0.5),
+            "Your walkers go against the arrows, to where the density is low.",
+        ),
+        Mistake(
+            "loops exchanged",
+            _loops_exchanged,
+            "Your walkers go through all levels again and again. At each level all its steps come first, and then the next.",
         ),
     ),
     hints=(

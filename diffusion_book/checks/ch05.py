@@ -71,6 +71,23 @@ STEP = Exercise(
             lambda x, f, g, t, s, z: x + f + g * abs(s - t) ** 0.5 * z,
             "The drift is a velocity: it has to be multiplied by a time.",
         ),
+        Mistake(
+            "root of a negative number",
+            lambda x, f, g, t, s, z: x + f * (s - t) + g * torch.tensor(s - t, dtype=x.dtype).sqrt() * z,
+            "Forwards this is right. Backwards s - t is negative and has no root: the variance of an increment is the "
+            "*length* of the step, |s - t|.",
+        ),
+        Mistake(
+            "noise turned with time",
+            lambda x, f, g, t, s, z: x + f * (s - t) + math.copysign(abs(s - t) ** 0.5, s - t) * g * z,
+            "Where time runs backwards your noise changes its sign. It would have the same law, but z is given here, and "
+            "dw = sqrt(|s - t|) z whichever way time runs.",
+        ),
+        Mistake(
+            "g under the root",
+            lambda x, f, g, t, s, z: x + f * (s - t) + (g * abs(s - t)) ** 0.5 * z,
+            "g stands under the root with the length of the step. g is a deviation already: the variance is g^2 |s - t|.",
+        ),
     ),
     hints=(
         "The increment dw has the variance |s - t|. What do you multiply a standard normal z by to get that variance?",
@@ -133,6 +150,21 @@ ITO = Exercise(
             "noise not stretched",
             lambda f, g, first, second: (f * first + g**2 * second / 2, g),
             "The drift is right. The diffusion is that of x: phi stretches the noise by its slope.",
+        ),
+        Mistake(
+            "drift not stretched",
+            lambda f, g, first, second: (f + g**2 * second / 2, g * first),
+            "The new term and the diffusion are right. The drift f is that of x: phi stretches it by its slope, too.",
+        ),
+        Mistake(
+            "first derivative squared",
+            lambda f, g, first, second: (f * first + g**2 * first**2 / 2, g * first),
+            "The new term holds the square of the first derivative; Taylor's second term has the *second* derivative.",
+        ),
+        Mistake(
+            "values exchanged",
+            lambda f, g, first, second: (g * first, f * first + g**2 * second / 2),
+            "Both values are right, in the wrong order: the drift comes first, then the diffusion.",
         ),
     ),
     hints=(
@@ -198,6 +230,26 @@ COEFFICIENTS = Exercise(
             lambda a, s, da, ds: (da, 2 * s * ds - 2 * da * s**2),
             "The drift is f x, and x is what is left of the signal: f is alpha' relative to alpha.",
         ),
+        Mistake(
+            "rate for the logarithmic rate",
+            lambda a, s, da, ds: (da, 2 * s * ds - 2 * da / a * s**2),
+            "g^2 is right. The drift is f x, and x is what is left of the signal: f is alpha' relative to alpha.",
+        ),
+        Mistake(
+            "variance carried as the mean",
+            lambda a, s, da, ds: (da / a, 2 * s * ds - da / a * s**2),
+            "The drift counts once in your g^2. The mean obeys m' = f m, but a variance is a square: v' = 2 f v + g^2.",
+        ),
+        Mistake(
+            "drift times sigma",
+            lambda a, s, da, ds: (da / a, 2 * s * ds - 2 * da / a * s),
+            "The drift's share of g^2 holds sigma; in v' = 2 f v + g^2 the variance v is sigma^2.",
+        ),
+        Mistake(
+            "fall of the log-SNR",
+            lambda a, s, da, ds: (da / a, 2 * ds / s - 2 * da / a),
+            "The second value is the rate at which the log-SNR falls. g^2 is sigma^2 times that.",
+        ),
     ),
     hints=(
         "The mean obeys m' = f m and should be alpha x. So f is a logarithmic derivative.",
@@ -223,11 +275,16 @@ def _sub_truth(beta, B):
     return alpha, sigma, SubVP().diffusion(t) ** 2
 
 
-def _sub(beta, B, sigma="right", power=2.0, root=False):
+def _sub(beta, B, sigma="right", power=2.0):
     e = torch.exp(-B)
-    deviation = {"right": 1 - e, "vp": (1 - e).sqrt(), "variance": (1 - e) ** 2}[sigma]
-    g_squared = beta * (1 - torch.exp(-power * B)) if power else beta
-    return torch.exp(-B / 2), deviation, g_squared.sqrt() if root else g_squared
+    deviation = {
+        "right": 1 - e,
+        "vp": (1 - e).sqrt(),
+        "variance": (1 - e) ** 2,
+        "one minus alpha": 1 - e.sqrt(),
+        "one minus alpha to the fourth": 1 - e**2,
+    }[sigma]
+    return torch.exp(-B / 2), deviation, beta * (1 - torch.exp(-power * B)) if power else beta
 
 
 SUB = Exercise(
@@ -264,6 +321,27 @@ SUB = Exercise(
             lambda beta, B: _sub(beta, B, "vp", 0.0),
             "sigma and g^2 fit each other, but they are VP's, both of them.",
         ),
+        Mistake(
+            "exp(-B/2) in sigma",
+            lambda beta, B: _sub(beta, B, "one minus alpha"),
+            "sigma came out as 1 - alpha. It is 1 - alpha^2 in sub-VP: the root belongs to the whole of VP's variance, "
+            "and here there is none.",
+        ),
+        Mistake(
+            "exp(-2 B) in sigma",
+            lambda beta, B: _sub(beta, B, "one minus alpha to the fourth"),
+            "sigma holds the exp(-2 B) of g^2. Put its square into v' = -beta v + g^2: it does not solve it.",
+        ),
+        Mistake(
+            "alpha squared",
+            lambda beta, B: (torch.exp(-B), *_sub(beta, B)[1:]),
+            "sigma is right now, but alpha has become exp(-B), its square. alpha was not the fault.",
+        ),
+        Mistake(
+            "g for g squared",
+            lambda beta, B: (*_sub(beta, B)[:2], _sub(beta, B)[2].sqrt()),
+            "The third value is g; g^2 was asked for, and it was not the fault.",
+        ),
     ),
     hints=(
         "Try large B and small B: for which of them does sub-VP differ from VP?",
@@ -299,10 +377,10 @@ def _density_cases(generator):
         )
 
 
-def _density(x, score, divergence, f, g, dims=None, half=0.5, laplacian=True, square=True, sign=1, power=2):
+def _density(x, score, divergence, f, g, dims=None, half=0.5, lap=1, square=1, sign=1, power=2, pull=-1, carried=1):
     dims = x.shape[1] if dims is None else dims
-    spread = (score.square().sum(1) if square else 0) + (divergence if laplacian else 0)
-    return -f * (dims + (x * score).sum(1)) + sign * half * g**power * spread
+    spread = square * score.square().sum(1) + lap * divergence
+    return pull * f * (dims + carried * (x * score).sum(1)) + sign * half * g**power * spread
 
 
 def _density_truth(x, score, divergence, f, g):
@@ -336,13 +414,13 @@ DENSITY = Exercise(
         ),
         Mistake(
             "Laplacian of log p for that of p",
-            lambda *a: _density(*a, square=False),
+            lambda *a: _density(*a, square=0),
             "You blurred log p. It is p that is blurred: Laplacian(p)/p is not the Laplacian of log p; the square of the "
             "score is missing.",
         ),
         Mistake(
             "divergence of the score forgotten",
-            lambda *a: _density(*a, laplacian=False),
+            lambda *a: _density(*a, lap=0),
             "The divergence of the score is missing: Laplacian(p)/p is more than the square of the score.",
         ),
         Mistake(
@@ -360,6 +438,27 @@ DENSITY = Exercise(
             "sign of the spreading",
             lambda *a: _density(*a, sign=-1),
             "The spreading has the wrong sign: this density would sharpen by itself.",
+        ),
+        Mistake(
+            "sign of the drift's part",
+            lambda *a: _density(*a, pull=1),
+            "The drift's part has the wrong sign. Where more flows out than in, p falls: dp/dt = -div(f x p) + ...",
+        ),
+        Mistake(
+            "the slope carried past forgotten",
+            lambda *a: _density(*a, carried=0),
+            "Of the drift's part only its divergence is there. The density is also carried along: div(x p) = D p + x . "
+            "grad p, and the second term is missing.",
+        ),
+        Mistake(
+            "half on one term only",
+            lambda *a: _density(*a, lap=2),
+            "The square of the score is halved and its divergence is not. The half is that of the whole Laplacian.",
+        ),
+        Mistake(
+            "half on one term only",
+            lambda *a: _density(*a, square=2),
+            "The divergence of the score is halved and its square is not. The half is that of the whole Laplacian.",
         ),
     ),
     hints=(
@@ -388,11 +487,11 @@ def _back_truth(x, score, f, g, h, eta, z):
     return euler_maruyama(eta)(told, x, t, t - h, {}, lambda: z)
 
 
-def _back(x, score, f, g, h, eta, z, weight=None, power=2, drift=-1, up=1, noise=None, root=True):
+def _back(x, score, f, g, h, eta, z, weight=None, power=2, drift=-1, up=1, own=1, noise=None, root=True):
     weight = (1 + eta**2) / 2 if weight is None else weight(eta)
     noise = eta if noise is None else noise(eta)
     length = h**0.5 if root else h
-    return x + drift * h * (f * x - up * weight * g**power * score) + noise * g * length * z
+    return x + drift * h * (own * f * x - up * weight * g**power * score) + noise * g * length * z
 
 
 BACK = Exercise(
@@ -445,6 +544,27 @@ BACK = Exercise(
             lambda *a: _back(*a, root=False),
             "Your noise is multiplied by h; its variance is to be in proportion to h.",
         ),
+        Mistake(
+            "full noise whatever eta",
+            lambda *a: _back(*a, noise=lambda eta: 1.0),
+            "The noise does not know eta: at eta = 0 no z may be left. eta scales its deviation.",
+        ),
+        Mistake(
+            "minus z",
+            lambda *a: _back(*a, noise=lambda eta: -eta),
+            "You subtract the noise. Your x has the right law, as -z is as likely as z; but z is given here, and equation "
+            "(eq-family) adds it. Only dt changes its sign on the way back.",
+        ),
+        Mistake(
+            "half missing",
+            lambda *a: _back(*a, weight=lambda eta: 1 + eta**2),
+            "The score counts twice: its weight is (1 + eta^2)/2, which is 1 at eta = 1.",
+        ),
+        Mistake(
+            "f x not undone",
+            lambda *a: _back(*a, own=-1),
+            "The score is followed, but f x is added as if time ran forwards. dt = -h multiplies the whole drift.",
+        ),
     ),
     hints=(
         "The equation is one for dx with dt < 0. Put dt = -h in, and remember that noise has no direction.",
@@ -474,7 +594,7 @@ def _moved(x, score, z, size, drift=0.5, noise=1.0):
     return x + drift * size * score + (noise * size) ** 0.5 * z
 
 
-def _norms(score, z, batch=False, which=2):
+def _norms(score, z, batch=False):
     """|z|/|score| of each row, or of the means over the batch."""
     a, b = z.norm(dim=1, keepdim=True), score.norm(dim=1, keepdim=True)
     return a.mean() / b.mean() if batch else a / b
@@ -521,6 +641,28 @@ CORRECTOR = Exercise(
             lambda x, score, z, ratio: _moved(x, score, z, 4 * (ratio * _norms(score, z)) ** 2, noise=2.0),
             "The size is right, but the drift is that of one form of Langevin's move and the noise that of the other: "
             "size/2 goes with sqrt(size).",
+        ),
+        Mistake(
+            "the other form",
+            lambda x, score, z, ratio: _moved(x, score, z, 8 * (ratio * _norms(score, z)) ** 2),
+            "Your move is that of size score + sqrt(2 size) z, which wants the epsilon of the paper, half of this size. With "
+            "the size of equation (eq-corrector) it is size/2 and sqrt(size).",
+        ),
+        Mistake(
+            "one norm for all rows",
+            lambda x, score, z, ratio: _moved(x, score, z, 4 * (ratio * z.norm() / score.norm()) ** 2),
+            "The norms are those of the whole batch: without dim=1, norm() takes all rows as one vector. Here each row has "
+            "its own size.",
+        ),
+        Mistake(
+            "4 forgotten",
+            lambda x, score, z, ratio: _moved(x, score, z, (ratio * _norms(score, z)) ** 2),
+            "The 4 is gone. The ratio compares size/2 |score| with sqrt(size) |z|, and the half comes out squared.",
+        ),
+        Mistake(
+            "size for its root",
+            lambda x, score, z, ratio: x + (size := 4 * (ratio * _norms(score, z)) ** 2) / 2 * score + size * z,
+            "z is multiplied by the size. The size is a variance: the shake's length is its root.",
         ),
     ),
     hints=(
@@ -603,15 +745,17 @@ def _share(arguments, answer) -> float:
     return solver_error(answer, arguments[3], V) / twice
 
 
-def _pair(noise_in_guess=True, both_ends=True, sign=1):
-    """Two evaluations a step, with something left out."""
+def _pair(noise_in_guess=True, both_ends=True, sign=1, far_time=1, far_g=0.5, again=0.0, mean=0.5):
+    """Two evaluations a step, with something left out or too much."""
 
     def solver(drift, g, x, times, increments):
         for t, s, dw in zip(times, times[1:], increments, strict=False):
+            dw = dw * abs(s - t) ** again
             before = drift(x, t)
             guess = x + sign * (s - t) * before + (g(t) * dw if noise_in_guess else 0)
-            after = drift(guess, s)
-            x = x + (s - t) * ((before + after) / 2 if both_ends else after) + (g(t) + g(s)) / 2 * dw
+            after = drift(guess, s if far_time else t)
+            x = x + (s - t) * (mean * (before + after) if both_ends else after)
+            x = x + ((1 - far_g) * g(t) + far_g * g(s)) * dw
         return x
 
     return solver
@@ -646,6 +790,32 @@ SOLVER = Exercise(
             "guess in the wrong direction",
             _pair(sign=-1),
             "Your guess goes the wrong way: s - t is negative where time runs backwards, and the step has to keep its sign.",
+        ),
+        Mistake(
+            "g of the near end only",
+            _pair(far_g=0.0),
+            "The drift is that of both ends, the noise that of the near end alone. g changes during a step as the drift "
+            "does, and asking it again is free.",
+        ),
+        Mistake(
+            "g of the far end only",
+            _pair(far_g=1.0),
+            "The drift is that of both ends, the noise that of the far end alone. That is as one-sided as the near end.",
+        ),
+        Mistake(
+            "far end at the near time",
+            _pair(far_time=0),
+            "The second drift is asked at the guess, but still at time t. The guess is where x will be at time s.",
+        ),
+        Mistake(
+            "sqrt(dt) once more",
+            _pair(again=0.5),
+            "The increments are multiplied by the root of the step. They are dw itself, and have its variance already.",
+        ),
+        Mistake(
+            "sum for mean",
+            _pair(mean=1.0),
+            "The drifts of both ends are added: each step goes twice as far as it should. Take their mean.",
         ),
     ),
     conditions=(

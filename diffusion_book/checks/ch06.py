@@ -62,6 +62,17 @@ VELOCITY = Exercise(
             lambda x, score, f, g: f - g**2 / 2 * score,
             "The drift is f times x: every point is drawn in in proportion to its distance.",
         ),
+        Mistake(
+            "half on both",
+            lambda x, score, f, g: (f * x - g**2 * score) / 2,
+            "f x is halved, too. The half comes from Fokker-Planck's second term and belongs to the score's part alone.",
+        ),
+        Mistake(
+            "time reversed",
+            lambda x, score, f, g: g**2 / 2 * score - f * x,
+            "This is the velocity of the way back, with the sign of a dt < 0 already in it. dx/dt is the same field in both "
+            "directions: the sign comes with the step.",
+        ),
     ),
     hints=(
         "Fokker-Planck has two terms. The first is already of the form -div(something times p).",
@@ -86,10 +97,12 @@ def _flow_truth(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
     return likelihood.gaussian_flow(data, ends.__getitem__, x, 0.0, 1.0)
 
 
-def _flow(x, m, l, a_t, s_t, a_s, s_s, power=0.5, centre=None, noise=1.0, log=0.5):
-    ratio = (a_s**2 * l + noise * s_s**2) / (a_t**2 * l + noise * s_t**2)
-    centre = a_s * m if centre is None else centre
-    return centre + ratio**power * (x - a_t * m), log * ratio.log().sum().item()
+def _flow(x, m, l, a_t, s_t, a_s, s_s, power=0.5, noise=1.0, log=0.5, centres=None, alpha_power=2, sigma_power=2):
+    """centres: the cloud's at t and at s, where they are not those of the law."""
+    variances = [alpha**alpha_power * l + noise * sigma**sigma_power for alpha, sigma in ((a_t, s_t), (a_s, s_s))]
+    ratio = variances[1] / variances[0]
+    before, after = centres or (a_t * m, a_s * m)
+    return after + ratio**power * (x - before), log * ratio.log().sum().item()
 
 
 FLOW = Exercise(
@@ -126,7 +139,7 @@ FLOW = Exercise(
         ),
         Mistake(
             "centre left behind",
-            lambda *a: _flow(*a, centre=a[3] * a[1]),
+            lambda *a: _flow(*a, centres=(a[3] * a[1], a[3] * a[1])),
             "The cloud's centre has stayed where it was at time t. It moves as the mean of x_t does, with alpha.",
         ),
         Mistake(
@@ -134,6 +147,26 @@ FLOW = Exercise(
             lambda *a: _flow(*a, noise=0.0),
             "The variance of x_t on an axis is not alpha^2 l alone: the noise's variance comes on top. As it is, your map "
             "shrinks the picture and knows nothing of the noise.",
+        ),
+        Mistake(
+            "centre of the data",
+            lambda *a: _flow(*a, centres=(a[1], a[1])),
+            "The stretch is about m, the mean of the data. The mean of x_t is alpha_t m, and it becomes alpha_s m.",
+        ),
+        Mistake(
+            "deviation for variance",
+            lambda *a: _flow(*a, sigma_power=1),
+            "The noise was added as sigma. Variances of independent summands add, deviations do not.",
+        ),
+        Mistake(
+            "alpha for its square",
+            lambda *a: _flow(*a, alpha_power=1),
+            "The variance of alpha x is alpha^2 l, and yours has alpha l.",
+        ),
+        Mistake(
+            "mean over the axes",
+            lambda *a: _flow(*a, log=0.5 / len(a[1])),
+            "The points are right, the log det is the mean of the axes' logs: a volume is multiplied by all the factors.",
         ),
     ),
     hints=(
@@ -177,6 +210,16 @@ def _apart(a, b, w):
     return _chord(*lengths, w) * _between_truth(a / lengths[0], b / lengths[1], w)
 
 
+def _angle(a, b):
+    return torch.acos(torch.cosine_similarity(a, b))[:, None]
+
+
+def _sines(a, b, w, angle, over_a=True):
+    """Equation (eq-slerp) with this angle, of shape (B, 1)."""
+    left, right = torch.sin((1 - w) * angle), torch.sin(w * angle) / torch.sin(angle)
+    return (left / torch.sin(angle) if over_a else left) * a + right * b
+
+
 BETWEEN = Exercise(
     number="6.3",
     title="Along the arc",
@@ -216,8 +259,30 @@ BETWEEN = Exercise(
         ),
         Mistake(
             "not divided by the sine",
-            lambda a, b, w: _between_truth(a, b, w) * torch.sin(torch.acos(torch.cosine_similarity(a, b)))[:, None],
+            lambda a, b, w: _between_truth(a, b, w) * torch.sin(_angle(a, b)),
             "At w = 0 yours is a times the sine of the angle, not a.",
+        ),
+        Mistake(
+            "one term not divided",
+            lambda a, b, w: _sines(a, b, w, _angle(a, b), over_a=False),
+            "Only the second term is divided by the sine of the angle: / binds more strongly than +. At w = 0 yours is a "
+            "times that sine.",
+        ),
+        Mistake(
+            "degrees",
+            lambda a, b, w: _sines(a, b, w, torch.rad2deg(_angle(a, b))),
+            "Your angle is in degrees. torch.sin takes radians, which is what torch.acos gives.",
+        ),
+        Mistake(
+            "cosine for the angle",
+            lambda a, b, w: _sines(a, b, w, _angle(a, b).cos()),
+            "The cosine is used as if it were the angle. torch.acos makes an angle of it.",
+        ),
+        Mistake(
+            "lengths not divided out",
+            lambda a, b, w: _sines(a, b, w, torch.acos((a * b).sum(1, keepdim=True))),
+            "The product of the rows is taken for the cosine of their angle, and beyond 1 that has none. It is so for rows of "
+            "length 1 only: divide by both lengths.",
         ),
     ),
     hints=(
@@ -264,6 +329,31 @@ def _euler(velocity, divergence, log_prior, x, times, sign=1.0, late=False, prio
     return log_prior(start if prior_at == "picture" else x) + volume
 
 
+def _second_order(velocity, divergence, log_prior, x, times, shares=(0.5, 0.5), at="guess", path="heun"):
+    """Heun's rule for the path, or the midpoint rule; the divergence by its two values in these shares.
+
+    at: the place of the second, the guess of the far end or the point to which the step leads.
+    """
+    volume = torch.zeros_like(x[:, 0])
+    for t, s in pairwise(times):
+        h = s - t
+        before, guess = velocity(x, t), x + h * velocity(x, t)
+        second, place = s, guess
+        if path == "midpoint":
+            second, place = t + h / 2, x + h / 2 * before
+        slope = {"heun": (before + velocity(guess, s)) / 2, "midpoint": velocity(place, second), "euler": before}[path]
+        x, start = x + h * slope, x
+        place = place if at == "guess" else x
+        volume = volume + h * (shares[0] * divergence(start, t) + shares[1] * divergence(place, second))
+    return log_prior(x) + volume
+
+
+HEUN = (
+    "This is Heun's rule, the mean of both ends of a step. It is the better rule, but not the one in this code: the loop "
+    "takes Euler steps, and each asks for velocity and divergence once, at its start."
+)
+
+
 DENSITY = Exercise(
     number="6.4",
     title="Find the bug: a likelihood that runs backwards",
@@ -298,6 +388,39 @@ DENSITY = Exercise(
             "steps backwards",
             lambda *a: _euler(*a, step=-1.0),
             "Each step goes backwards in time: the length of a step is the next time minus this one, and the times rise.",
+        ),
+        Mistake("Heun's rule", _second_order, HEUN),
+        Mistake("Heun's rule", lambda *a: _second_order(*a, at="end"), HEUN),
+        Mistake(
+            "Heun's rule for the path",
+            lambda *a: _second_order(*a, shares=(1, 0)),
+            "The path is that of Heun's rule, the mean of both ends of a step. The loop takes Euler steps: the velocity of "
+            "the start alone.",
+        ),
+        Mistake(
+            "Heun's rule for the volume",
+            lambda *a: _second_order(*a, path="euler"),
+            "The path is right, but the divergence is the mean of both ends of a step. An Euler step takes that of its "
+            "start alone.",
+        ),
+        Mistake(
+            "midpoint rule",
+            lambda *a: _second_order(*a, shares=(0, 1), path="midpoint"),
+            "This is the midpoint rule. It is the better rule, but not the one in this code: an Euler step asks for "
+            "velocity and divergence at its start.",
+        ),
+        Mistake(
+            "divergence of the far end",
+            lambda *a: _second_order(*a, shares=(0, 1), path="euler"),
+            "Point and time fit each other now, but both are those of the far end. An Euler step takes the divergence where "
+            "it takes the velocity: at its start.",
+        ),
+        Mistake(
+            "one step for all",
+            lambda velocity, divergence, log_prior, x, times: _euler(
+                velocity, divergence, log_prior, x, [times[0], times[-1]]
+            ),
+            "This is one step from the first time to the last. Each pair of neighbouring times is a step of its own.",
         ),
     ),
     hints=(
@@ -489,6 +612,25 @@ TRACE = Exercise(
             lambda field, x, v: _product(field, x, v, v).sum().expand(len(x)),
             "All rows were added up. Each row has its own trace.",
         ),
+        Mistake(
+            "probe used at the end only",
+            lambda field, x, v: _product(field, x, torch.ones_like(v), v),
+            "The gradient is that of the sum of all outputs, as in exercise 4.2: it adds up the rows of J before the probe "
+            "sees them. The probe must weigh the outputs first, and then meet the gradient once more.",
+        ),
+        Mistake(
+            "the exact trace",
+            lambda field, x, v: torch.func.vmap(
+                lambda row: torch.func.jacrev(lambda y: field(y[None])[0])(row).diagonal().sum()
+            )(x),
+            "This is the trace itself, which took a backward pass for each dimension. One pass with the probe v, v^T J v, "
+            "was asked for.",
+        ),
+        Mistake(
+            "field for its Jacobian",
+            lambda field, x, v: (field(x) * v).sum(1),
+            "This is the field times the probe, not yet a derivative of anything: take its gradient by x.",
+        ),
     ),
     hints=(
         "torch.autograd.grad(outputs, inputs, grad_outputs) gives J^T times grad_outputs, row by row.",
@@ -510,8 +652,8 @@ def _bits_truth(log_p, u, r):
     return elbo.bits_per_dim(-log_p((u + r) / 128 - 1), u.shape[1], elbo.scaling_offset(128.0))
 
 
-def _bits(log_p, u, r, scale=128.0, offset=7.0, log2=True):
-    return -log_p((u + r) / scale - 1) / (u.shape[1] * (math.log(2) if log2 else 1)) + offset
+def _bits(log_p, u, r, scale=128.0, offset=7.0, log2=True, per=None):
+    return -log_p((u + r) / scale - 1) / ((per or u.shape[1]) * (math.log(2) if log2 else 1)) + offset
 
 
 BITS = Exercise(
@@ -555,6 +697,21 @@ BITS = Exercise(
             lambda log_p, u, r: _bits(log_p, u, r, log2=False),
             "The first term is still in nats: a bit is log 2 = 0.693 nats.",
         ),
+        Mistake(
+            "all 256 bins",
+            lambda log_p, u, r: _bits(log_p, u, r, offset=8.0),
+            "You added log2(256). The interval of x has length 2, so a bin is 1/128 wide there: x is u times 1/128.",
+        ),
+        Mistake(
+            "not per dimension",
+            lambda log_p, u, r: _bits(log_p, u, r, per=1),
+            "The bits of the whole row stand beside an offset of one dimension. Divide log p by D, too.",
+        ),
+        Mistake(
+            "sign of log p",
+            lambda log_p, u, r: 14 - _bits(log_p, u, r),
+            "log p has the wrong sign: what is likely costs few bits.",
+        ),
     ),
     hints=(
         "Which x belongs to the level u with r added? 256 bins must fill the interval from -1 to 1.",
@@ -588,11 +745,13 @@ def _price_truth(a, B):
     return elbo.gaussian_kl(0.0, 1.0, 0.0, variance).item(), price
 
 
-def _prices(a, B, power=-1.0, half=0.5, square_last=False):
-    variance = math.exp(power * ((a - 1) * B).sum().item())
-    bound = half * ((a - 1) ** 2 * B).sum().item()
+def _prices(a, B, power=-1.0, half=0.5, square_last=False, data=1.0, time=True):
+    """data: the factor of the data's own score, which is 1."""
+    miss, lengths = a - data, B if time else torch.ones_like(B)
+    variance = math.exp(power * (miss * B).sum().item())
+    bound = half * (miss**2 * lengths).sum().item()
     if square_last:
-        bound = half * ((a - 1) * B).sum().item() ** 2 / B.sum().item()
+        bound = half * (miss * B).sum().item() ** 2 / B.sum().item()
     return elbo.gaussian_kl(0.0, 1.0, 0.0, variance).item(), bound
 
 
@@ -627,6 +786,32 @@ PRICES = Exercise(
             "mean before the square",
             lambda a, B: _prices(a, B, square_last=True),
             "In the bound, errors of opposite sign have cancelled. Each time pays for the square of its own error.",
+        ),
+        Mistake(
+            "a for a - 1",
+            lambda a, B: _prices(a, B, data=0.0),
+            "Both prices are those of a, the whole score. The right score is -x: only what a has beyond 1 is an error, and "
+            "in the ODE the rest balances f x.",
+        ),
+        Mistake(
+            "f x left out",
+            lambda a, B: (_prices(a, B, data=0.0)[0], _prices(a, B)[1]),
+            "The bound is right. In the ODE the score is alone, without f x = -beta x/2, which the right score balances.",
+        ),
+        Mistake(
+            "time left out of the bound",
+            lambda a, B: _prices(a, B, time=False),
+            "In the bound all stretches count alike. Each pays for as long as it lasts, B_i.",
+        ),
+        Mistake(
+            "half missing in the KL",
+            lambda a, B: (2 * _prices(a, B)[0], _prices(a, B)[1]),
+            "The first value is twice what it should be: equation (eq-gaussian-kl) has a half before all its terms.",
+        ),
+        Mistake(
+            "values exchanged",
+            lambda a, B: _prices(a, B)[::-1],
+            "Both values are right, in the wrong order: the ODE's model comes first, then the bound.",
         ),
     ),
     hints=(

@@ -43,6 +43,37 @@ def what_noise_is_multiplied_with(x, x_k, alpha_bar, alpha_bar_before):
     return mean, math.sqrt(variance)
 
 
+def a_quotient_of_squares(x, x_k, alpha_bar, alpha_bar_before):
+    alpha_ts = alpha_bar / alpha_bar_before
+    c_0 = math.sqrt(alpha_bar_before) * (1 - alpha_ts) / (1 - alpha_bar)
+    c_t = alpha_ts * (1 - alpha_bar_before) / (1 - alpha_bar)
+    return c_t * x_k + c_0 * x, (1 - alpha_ts) * (1 - alpha_bar_before) / (1 - alpha_bar)
+
+
+def alpha_bar_itself_on_x(x, x_k, alpha_bar, alpha_bar_before):
+    mean, variance = by_precisions(x, x_k, alpha_bar, alpha_bar_before)
+    c_0 = (alpha_bar_before - alpha_bar) / math.sqrt(alpha_bar_before) / (1 - alpha_bar)
+    return mean + c_0 * (math.sqrt(alpha_bar_before) - 1) * x, variance
+
+
+def alphas_are_alpha_bars(x, x_k, alpha_bar, alpha_bar_before):
+    alpha_t, alpha_s, beta = alpha_bar, alpha_bar_before, 1 - alpha_bar / alpha_bar_before
+    sigma2_t, sigma2_s = 1 - alpha_bar, 1 - alpha_bar_before
+    mean = (alpha_t / alpha_s * sigma2_s * x_k + alpha_s * beta * x) / sigma2_t
+    return mean, sigma2_s / sigma2_t * beta
+
+
+def both_from_the_later(x, x_k, alpha_bar, alpha_bar_before):
+    alpha = alpha_bar / alpha_bar_before
+    mean = alpha**0.5 * (1 - alpha_bar_before) * x_k + alpha_bar**0.5 * (1 - alpha) * x
+    return mean / (1 - alpha_bar), (1 - alpha) * (1 - alpha_bar_before) / (1 - alpha_bar)
+
+
+def variance_upside_down(x, x_k, alpha_bar, alpha_bar_before):
+    mean, _ = by_precisions(x, x_k, alpha_bar, alpha_bar_before)
+    return mean, (1 - alpha_bar / alpha_bar_before) * (1 - alpha_bar) / (1 - alpha_bar_before)
+
+
 def mean_without_the_picture(x, x_k, alpha_bar, alpha_bar_before):
     mean, variance = by_precisions(x, x_k, alpha_bar, alpha_bar_before)
     return x_k * mean.mean() / x_k.mean(), variance
@@ -98,6 +129,22 @@ def half_a_log(mean1, var1, mean2, var2):
     return 0.5 * torch.log(var2 / var1) + (var1 + (mean1 - mean2) ** 2) / var2 - 1
 
 
+def as_with_deviations(mean1, var1, mean2, var2):
+    return (var2 / var1).log() + (var1 + (mean1 - mean2) ** 2) / (2 * var2) - 1 / 2
+
+
+def one_taken_off(mean1, var1, mean2, var2):
+    return 0.5 * (var2.log() - var1.log() + (var1 + (mean1 - mean2).square()) / var2) - 1
+
+
+def second_over_first(mean1, var1, mean2, var2):
+    return ((var2 / var1).log() + var2 / var1 + (mean1 - mean2).square() / var2) / 2 - 0.5
+
+
+def signed_distance(mean1, var1, mean2, var2):
+    return 0.5 * (var2.log() - var1.log() + (var1 + mean1 - mean2) / var2 - 1)
+
+
 def in_bits(mean1, var1, mean2, var2):
     return (0.5 * torch.log(var2 / var1) + (var1 + (mean1 - mean2) ** 2) / (2 * var2) - 0.5) / math.log(2)
 
@@ -136,6 +183,26 @@ def at_the_cleaner_end(alpha_bar, alpha_bar_before):
 def of_alpha_bar(alpha_bar, alpha_bar_before):
     beta = 1 - alpha_bar / alpha_bar_before
     return beta / (2 * (1 - beta))
+
+
+def ho_with_beta(alpha_bar, alpha_bar_before):
+    beta = 1 - alpha_bar / alpha_bar_before
+    sigma2 = beta
+    return beta**2 / (2 * sigma2 * (1 - beta) * (1 - alpha_bar))
+
+
+def lacks_brackets(alpha_bar, alpha_bar_before):
+    return alpha_bar_before * (1 - alpha_bar) / (alpha_bar * (1 - alpha_bar_before)) - 0.5
+
+
+def put_in_by_multiplying(alpha_bar, alpha_bar_before):
+    snr, snr_before = (1 / (1 / bar - 1) for bar in (alpha_bar, alpha_bar_before))
+    return 0.5 * snr * (snr_before - snr)
+
+
+def from_k_to_k(alpha_bar, alpha_bar_before):
+    snr, snr_before = (1 / (1 / bar - 1) for bar in (alpha_bar, alpha_bar_before))
+    return (snr - snr_before) / (2 * snr)
 
 
 def with_beta_for_its_square(alpha_bar, alpha_bar_before):
@@ -194,6 +261,39 @@ def density(u, mean, deviation):
     return -(z**2) / 2 - math.log(deviation) - math.log(2 * math.pi) / 2
 
 
+def no_log(u, mean, deviation):
+    return in_three_cases(u, mean, deviation).exp()
+
+
+def negative_log(u, mean, deviation):
+    return -in_three_cases(u, mean, deviation)
+
+
+def ends_of_x_in_u(u, mean, deviation):
+    x, normal = u / 127.5 - 1, Normal(mean, deviation)
+    upper, lower = normal.cdf(x + 1 / 255), normal.cdf(x - 1 / 255)
+    upper[u == 1], lower[u == -1] = 1, 0
+    return torch.log(upper - lower)
+
+
+def threshold_too_wide(u, mean, deviation):
+    x, normal = u / 127.5 - 1, Normal(mean, deviation)
+    upper = torch.where(x > 0.99, torch.ones_like(x), normal.cdf(x + 1 / 255))
+    lower = torch.where(x < -0.99, torch.zeros_like(x), normal.cdf(x - 1 / 255))
+    return (upper - lower).log()
+
+
+def certain_of_the_ends(u, mean, deviation):
+    x, normal = u / 127.5 - 1, Normal(mean, deviation)
+    mass = normal.cdf(x + 1 / 255) - normal.cdf(x - 1 / 255)
+    mass[(u == 0) | (u == 255)] = 1
+    return mass.log()
+
+
+def mass_in_bits(u, mean, deviation):
+    return in_three_cases(u, mean, deviation) / math.log(2)
+
+
 def density_times_width(u, mean, deviation):
     return density(u, mean, deviation) + math.log(2 / 255)
 
@@ -240,6 +340,22 @@ def other_scale(log_density, dims):
     return 7 - log_density / (dims * math.log(2))
 
 
+def never_converted(log_density, dims):
+    return (dims * math.log(127.5) - log_density) / dims
+
+
+def a_division_without_brackets(log_density, dims):
+    return -log_density / dims * math.log(2) + math.log2(127.5)
+
+
+def one_offset(log_density, dims):
+    return -(log_density - math.log(127.5)) / (dims * math.log(2))
+
+
+def eight_bits(log_density, dims):
+    return -log_density / (dims * math.log(2)) + math.log2(256)
+
+
 def width_of_a_bin_forgotten_by_half(log_density, dims):
     return -log_density / (dims * math.log(2)) + math.log2(255)
 
@@ -280,6 +396,22 @@ def averaged(variances, snr_s, snr_t):
     return sum(math.log1p(l * snr_s) - math.log1p(l * snr_t) for l in variances.tolist()) / (2 * len(variances))
 
 
+def backwards(variances, snr_s, snr_t):
+    return 0.5 * float((torch.log1p(variances * snr_t) - torch.log1p(variances * snr_s)).sum())
+
+
+def half_at_the_end(variances, snr_s, snr_t):
+    return sum(math.log1p(l * snr_s) - math.log1p(l * snr_t) / 2 for l in variances.tolist())
+
+
+def log_of_the_difference(variances, snr_s, snr_t):
+    return 0.5 * float((1 + variances * snr_s - variances * snr_t).log().sum())
+
+
+def unbracketed(variances, snr_s, snr_t):
+    return 0.5 * torch.log1p(variances * snr_s / (1 + variances * snr_t)).sum().item()
+
+
 def of_roots(variances, snr_s, snr_t):
     d = variances.sqrt()
     return 0.5 * (torch.log1p(d * snr_s) - torch.log1p(d * snr_t)).sum().item()
@@ -317,6 +449,14 @@ def rising(variances, high, low, steps):
 
 def shorter_path(variances, high, low, steps):
     return torch.linspace(high, low / 2, steps + 1, dtype=torch.float64)
+
+
+def not_logs(variances, high, low, steps):
+    return torch.logspace(high, low, steps + 1, base=math.e, dtype=torch.float64)
+
+
+def even_in_alpha_bar(variances, high, low, steps):
+    return torch.linspace(1 / (1 + math.exp(-high)), 1 / (1 + math.exp(-low)), steps + 1, dtype=torch.float64).logit()
 
 
 def denser_in_the_noise(variances, high, low, steps):
@@ -390,6 +530,25 @@ def knows_nothing_beforehand(l, alpha_bar, alpha_bar_before):
     return c_0**2 / (alpha_bar / (1 - alpha_bar)) + variance
 
 
+def spread_of_x_itself(l, alpha_bar, alpha_bar_before):
+    _, variance, _ = _parts(alpha_bar, alpha_bar_before)
+    return variance + 1 / (1 / l + alpha_bar / (1 - alpha_bar))
+
+
+def asked_one_step_before(l, alpha_bar, alpha_bar_before):
+    _, variance, c_0 = _parts(alpha_bar, alpha_bar_before)
+    return variance + c_0**2 / (1 / l + alpha_bar_before / (1 - alpha_bar_before))
+
+
+def on_top_of_beta(l, alpha_bar, alpha_bar_before):
+    beta, _, c_0 = _parts(alpha_bar, alpha_bar_before)
+    return beta + c_0**2 / (1 / l + alpha_bar / (1 - alpha_bar))
+
+
+def its_root(l, alpha_bar, alpha_bar_before):
+    return math.sqrt(by_conditioning(l, alpha_bar, alpha_bar_before))
+
+
 def half_way(l, alpha_bar, alpha_bar_before):
     beta, variance, _ = _parts(alpha_bar, alpha_bar_before)
     return math.sqrt(beta * variance)
@@ -418,6 +577,11 @@ PLANTED = [
     Planted("2.1", root_of_what_is_added, "sqrt(beta) on x_k"),
     Planted("2.1", changed_places, "coefficients swapped"),
     Planted("2.1", what_noise_is_multiplied_with, "deviation for variance"),
+    Planted("2.1", a_quotient_of_squares, "no root on x_k"),
+    Planted("2.1", alpha_bar_itself_on_x, "no root on x"),
+    Planted("2.1", alphas_are_alpha_bars, "no root on either"),
+    Planted("2.1", both_from_the_later, "the later alpha-bar on x"),
+    Planted("2.1", variance_upside_down, None),
     Planted("2.1", mean_without_the_picture, None),
     Planted("2.2", log_of_the_first_over_the_second, "log ratio upside down"),
     Planted("2.2", negated, "sign of the whole"),
@@ -427,12 +591,20 @@ PLANTED = [
     Planted("2.2", not_zero_for_equals, "the -1 forgotten"),
     Planted("2.2", deviations_taken_for_variances, "variances taken for deviations"),
     Planted("2.2", half_a_log, "half at the log only"),
+    Planted("2.2", as_with_deviations, "half missing at the log"),
+    Planted("2.2", one_taken_off, "the -1 outside the half"),
+    Planted("2.2", second_over_first, "variance ratio upside down"),
+    Planted("2.2", signed_distance, "distance not squared"),
     Planted("2.2", in_bits, None),
     Planted("2.3", for_x, "the weight of x"),
     Planted("2.3", doubled, "half missing"),
     Planted("2.3", negative, "sign"),
     Planted("2.3", at_the_cleaner_end, "SNR of the wrong end"),
     Planted("2.3", of_alpha_bar, "alpha-bar for the SNR"),
+    Planted("2.3", ho_with_beta, "beta for beta-tilde"),
+    Planted("2.3", lacks_brackets, "half of the 1 only"),
+    Planted("2.3", put_in_by_multiplying, "multiplied by the SNR"),
+    Planted("2.3", from_k_to_k, "the two SNRs exchanged"),
     Planted("2.3", with_beta_for_its_square, None),
     Planted("2.4", as_found, "closed end buckets"),
     Planted("2.4", only_black, "only black is open"),
@@ -440,6 +612,12 @@ PLANTED = [
     Planted("2.4", exchanged_ends, "ends exchanged"),
     Planted("2.4", narrow_buckets, "half a bucket"),
     Planted("2.4", density, "a density for a mass"),
+    Planted("2.4", no_log, "the mass itself"),
+    Planted("2.4", negative_log, "the price for the log"),
+    Planted("2.4", ends_of_x_in_u, "u compared with -1 and 1"),
+    Planted("2.4", threshold_too_wide, "neighbours open too"),
+    Planted("2.4", certain_of_the_ends, "all mass to black and white"),
+    Planted("2.4", mass_in_bits, None),
     Planted("2.4", density_times_width, None),
     Planted("2.5", nats_left, "log 2 missing"),
     Planted("2.5", unscaled, "offset missing"),
@@ -447,6 +625,10 @@ PLANTED = [
     Planted("2.5", offset_of_nats, "offset in nats"),
     Planted("2.5", upside_down, "sign of the log density"),
     Planted("2.5", other_scale, "offset of the other scaling"),
+    Planted("2.5", never_converted, "all in nats"),
+    Planted("2.5", a_division_without_brackets, "multiplied by log 2"),
+    Planted("2.5", one_offset, "offset once a picture"),
+    Planted("2.5", eight_bits, "number of levels for the scale"),
     Planted("2.5", width_of_a_bin_forgotten_by_half, None),
     Planted("2.6", twice, "half missing"),
     Planted("2.6", log_of_the_ratio, "the 1 forgotten"),
@@ -454,6 +636,10 @@ PLANTED = [
     Planted("2.6", bits_of_information, "in bits"),
     Planted("2.6", one_step, "the rectangle"),
     Planted("2.6", averaged, "mean over the dimensions"),
+    Planted("2.6", backwards, "the ends exchanged"),
+    Planted("2.6", half_at_the_end, "half of one end only"),
+    Planted("2.6", log_of_the_difference, "difference inside the log"),
+    Planted("2.6", unbracketed, "brackets around 1 + l SNR"),
     Planted("2.6", of_roots, None),
     Planted("2.7", even_in_logsnr, "uniform in log-SNR"),
     Planted("2.7", even_in_snr, "uniform in the SNR"),
@@ -461,12 +647,18 @@ PLANTED = [
     Planted("2.7", rising, "levels that do not fall"),
     Planted("2.7", shorter_path, "ends moved"),
     Planted("2.7", one_over_g, "steps in proportion to 1/g"),
-    Planted("2.7", denser_in_the_noise, None),
+    Planted("2.7", not_logs, "SNRs for log-SNRs"),
+    Planted("2.7", even_in_alpha_bar, None),
+    Planted("2.7", denser_in_the_noise, "crowded in the noise"),
     Planted("2.8", for_the_one_who_knows, "beta-tilde"),
     Planted("2.8", of_the_forward_step, "beta"),
     Planted("2.8", whole_variance, "prior variance for the leftover"),
     Planted("2.8", unsquared, "coefficient not squared"),
     Planted("2.8", knows_nothing_beforehand, "noise variance for the leftover"),
+    Planted("2.8", spread_of_x_itself, "coefficient forgotten"),
+    Planted("2.8", asked_one_step_before, "SNR of the wrong end"),
+    Planted("2.8", on_top_of_beta, "beta for beta-tilde"),
+    Planted("2.8", its_root, "deviation for variance"),
     Planted("2.8", half_way, None),
 ]
 

@@ -53,6 +53,37 @@ def step_noise_inside(x, eps_hat, z, betas, k):
     return (x - betas[k - 1] / (1 - bar) ** 0.5 * eps_hat + noise) / (1 - betas[k - 1]) ** 0.5
 
 
+def step_no_noise(x, eps_hat, z, betas, k):
+    return step_right_with_floats(x, eps_hat, torch.zeros_like(z), betas, k)
+
+
+def step_adds(x, eps_hat, z, betas, k):
+    bar, noise = torch.prod(1 - betas[:k]), torch.sqrt(betas[k - 1]) * z if k > 1 else 0
+    return (x + betas[k - 1] / torch.sqrt(1 - bar) * eps_hat) / torch.sqrt(1 - betas[k - 1]) + noise
+
+
+def step_over_variance(x, eps_hat, z, betas, k):
+    alpha, alpha_bar = 1 - betas, (1 - betas).cumprod(0)
+    mean = (x - betas[k - 1] / (1 - alpha_bar[k - 1]) * eps_hat) / alpha[k - 1].sqrt()
+    return mean + betas[k - 1].sqrt() * z if k > 1 else mean
+
+
+def step_over_alpha(x, eps_hat, z, betas, k):
+    alpha, alpha_bar = 1 - betas, (1 - betas).cumprod(0)
+    mean = 1 / alpha[k - 1] * (x - betas[k - 1] / (1 - alpha_bar[k - 1]).sqrt() * eps_hat)
+    return mean + betas[k - 1].sqrt() * z if k > 1 else mean
+
+
+def step_without_brackets(x, eps_hat, z, betas, k):
+    alpha, alpha_bar = 1 - betas, (1 - betas).cumprod(0)
+    mean = x - betas[k - 1] / (1 - alpha_bar[k - 1]).sqrt() * eps_hat / alpha[k - 1].sqrt()
+    return mean + betas[k - 1].sqrt() * z if k > 1 else mean
+
+
+def step_quiet_at_two(x, eps_hat, z, betas, k):
+    return step_right_with_floats(x, eps_hat, z if k > 2 else 0 * z, betas, k)
+
+
 def step_plus(x, eps_hat, z, betas, k):
     return (x + betas[k - 1] / (1 - (1 - betas[:k]).prod()) ** 0.5 * eps_hat) / (1 - betas[k - 1]) ** 0.5
 
@@ -123,6 +154,41 @@ def time_of_ho(t, width):
     return torch.cat([torch.sin(angle), torch.cos(angle)], dim=1)
 
 
+def time_of_vaswani(t, width):
+    i = torch.arange(0, width, 2, dtype=t.dtype)
+    out = torch.zeros(len(t), width, dtype=t.dtype)
+    out[:, 0::2] = torch.sin(1000 * t[:, None] / 10000 ** (i / width))
+    out[:, 1::2] = torch.cos(1000 * t[:, None] / 10000 ** (i / width))
+    return out
+
+
+def time_base_1000(t, width):
+    i = torch.arange(width // 2, dtype=t.dtype)
+    angle = 1000 * t[:, None] * 1000 ** (-2 * i / width)
+    return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def time_power_first(t, width):
+    i = torch.arange(width // 2, dtype=t.dtype)
+    angle = 1000 * t[:, None] * 10000**-2 * i / width
+    return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def time_from_one(t, width):
+    angle = torch.stack([1000 * t * 10000 ** (-2 * i / width) for i in range(1, width // 2 + 1)], 1)
+    return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def time_in_turns(t, width):
+    omega = torch.logspace(0, 8 / width - 4, width // 2, dtype=t.dtype)
+    angle = 2 * math.pi * torch.outer(1000 * t, omega)
+    return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def time_to_999(t, width):
+    return time_right_with_phase(0.999 * t, width)
+
+
 def time_coarse(t, width):
     """As in bfloat16 the angles would be."""
     omega = (10000 ** -(torch.arange(0, width, 2, dtype=t.dtype) / width)).bfloat16().to(t.dtype)
@@ -187,6 +253,31 @@ def norm_eps_outside(x, scale, shift, groups):
     return flat.reshape(x.shape) * (1 + scale[..., None, None]) + shift[..., None, None]
 
 
+def norm_shift_first(x, scale, shift, groups):
+    return (F.group_norm(x, groups) + shift[..., None, None]) * (1 + scale[..., None, None])
+
+
+def norm_over_variance(x, scale, shift, groups):
+    flat = x.reshape(len(x), groups, -1)
+    flat = (flat - flat.mean(-1, keepdim=True)) / (flat.var(-1, correction=0, keepdim=True) + 1e-5)
+    return flat.reshape(x.shape) * (1 + scale[..., None, None]) + shift[..., None, None]
+
+
+def norm_no_eps(x, scale, shift, groups):
+    return F.group_norm(x, groups, eps=0.0) * (1 + scale[..., None, None]) + shift[..., None, None]
+
+
+def norm_by_std(x, scale, shift, groups):
+    flat = x.reshape(len(x), groups, -1)
+    flat = (flat - flat.mean(-1, keepdim=True)) / (flat.std(-1, keepdim=True) + 1e-5)
+    return flat.reshape(x.shape) * (1 + scale[..., None, None]) + shift[..., None, None]
+
+
+def norm_size_for_number(x, scale, shift, groups):
+    parts = [F.group_norm(part, 1) for part in x.split(groups, dim=1)]
+    return torch.cat(parts, 1) * (1 + scale[..., None, None]) + shift[..., None, None]
+
+
 def norm_larger_eps(x, scale, shift, groups):
     return F.group_norm(x, groups, eps=2e-5) * (1 + scale[..., None, None]) + shift[..., None, None]
 
@@ -231,6 +322,29 @@ def attend_by_places(q, k, v):
 
 def attend_exchanged(q, k, v):
     return F.scaled_dot_product_attention(k, q, v)
+
+
+def attend_among_heads(q, k, v):
+    weights = torch.exp(torch.einsum("bhid,bhjd->bhij", q, k) / math.sqrt(q.shape[-1]))
+    return (weights / weights.sum(1, keepdim=True)) @ v
+
+
+def attend_scaled_late(q, k, v):
+    return F.scaled_dot_product_attention(q, k, v / math.sqrt(v.shape[-1]), scale=1.0)
+
+
+def attend_times_root(q, k, v):
+    return F.scaled_dot_product_attention(q, k, v, scale=math.sqrt(q.shape[-1]))
+
+
+def attend_by_full_width(q, k, v):
+    B, heads, places, d = q.shape
+    width = heads * d
+    return F.scaled_dot_product_attention(q, k, v, scale=width**-0.5)
+
+
+def attend_linearly(q, k, v):
+    return torch.einsum("bhid,bhjd,bhje->bhie", q, k, v) / math.sqrt(q.shape[-1])
 
 
 def attend_causal(q, k, v):
@@ -282,6 +396,42 @@ def average_counted_from_zero(history, decay):
     for n, row in enumerate(history[1:]):
         d = min(decay, (n + 1) / (n + 10))
         a = d * a + (1 - d) * row
+    return a
+
+
+def average_counted_from_two(history, decay):
+    a = history[0]
+    for n, row in enumerate(history, start=1):
+        a = torch.lerp(row, a, min(decay, (1 + n) / (10 + n)))
+    return a
+
+
+def average_stops_early(history, decay):
+    a = history[0]
+    for n in range(1, len(history) - 1):
+        a = a + (1 - min(decay, (1 + n) / (10 + n))) * (history[n] - a)
+    return a
+
+
+def average_ramp_alone(history, decay):
+    a = history[0]
+    for n in range(1, len(history)):
+        a = ((1 + n) * a + 9 * history[n]) / (10 + n)
+    return a
+
+
+def average_larger(history, decay):
+    a = history[0]
+    for n in range(1, len(history)):
+        a = torch.lerp(a, history[n], min(1 - decay, 9 / (10 + n)))
+    return a
+
+
+def average_ramp_without_brackets(history, decay):
+    a = history[0]
+    for n in range(1, len(history)):
+        d = min(decay, 1 + n / 10 + n)
+        a = d * a + (1 - d) * history[n]
     return a
 
 
@@ -360,6 +510,16 @@ def chain_too_late(model, x, betas, z):
     return _loop(model.eval(), x, betas, z, [t + 1 / len(betas) for t in times], noisy, steps)
 
 
+def chain_told_k(model, x, betas, z):
+    _, noisy, steps = _parts(betas)
+    return _loop(model.eval(), x, betas, z, [i + 1 for i in steps[::-1]], noisy, steps)
+
+
+def chain_starts_late(model, x, betas, z):
+    times, noisy, steps = _parts(betas)
+    return _loop(model.eval(), x, betas, z, times, noisy, steps[1:])
+
+
 def chain_upwards(model, x, betas, z):
     times, noisy, steps = _parts(betas)
     return _loop(model.eval(), x, betas, z, times, noisy, steps[::-1])
@@ -427,6 +587,26 @@ def shorter_from_data(betas, keep):
     return 1 - torch.stack([torch.prod(1 - betas[:k]) for k in keep])
 
 
+def shorter_index_too_far(betas, keep):
+    alpha_bar = torch.cumprod(1 - betas, 0)[keep]
+    return 1 - alpha_bar / torch.cat([torch.ones(1, dtype=betas.dtype), alpha_bar[:-1]])
+
+
+def shorter_no_one_in_front(betas, keep):
+    alpha_bar = torch.cumprod(1 - betas, 0)
+    return torch.stack([1 - alpha_bar[k] / alpha_bar[before] for before, k in zip([0, *keep], keep, strict=False)])
+
+
+def shorter_alphas(betas, keep):
+    edges = [0, *keep]
+    return torch.stack([(1 - betas[a:b]).prod() for a, b in zip(edges, keep, strict=False)])
+
+
+def shorter_roots(betas, keep):
+    signal = torch.cat([betas.new_ones(1), (1 - betas).sqrt().cumprod(0)])
+    return 1 - signal[keep] / signal[[0] + keep[:-1]]
+
+
 def shorter_mean_of_betas(betas, keep):
     edges = [0] + keep
     return torch.stack([betas[a:b].mean() for a, b in zip(edges, keep, strict=False)])
@@ -438,12 +618,12 @@ def shorter_right_logs(betas, keep):
 
 
 def shorter_right_loop(betas, keep):
-    out, signal, j = [], 1.0, 0
+    out, signal = [], 1.0
     for k, beta in enumerate(betas, start=1):
         signal = signal * (1 - beta)
-        if k == keep[j]:
+        if k in keep:
             out.append(1 - signal)
-            signal, j = 1.0, j + 1
+            signal = 1.0
     return torch.stack(out)
 
 
@@ -466,6 +646,10 @@ def ten_eleven():
 
 def ten_linspace():
     return [1, 112, 223, 334, 445, 556, 667, 778, 889, 1000]
+
+
+def ten_roots():
+    return [round(1000 * math.sqrt(j / 10)) for j in range(1, 11)]
 
 
 def ten_with_infinity():
@@ -496,6 +680,12 @@ PLANTED = [
     Planted("3.1", step_posterior_variance, "the other variance"),
     Planted("3.1", step_product_outside, "the product for one step's alpha"),
     Planted("3.1", step_noise_inside, "noise added before the division"),
+    Planted("3.1", step_adds, "noise put in instead of taken out"),
+    Planted("3.1", step_over_variance, "no root over 1 - alpha_bar"),
+    Planted("3.1", step_over_alpha, "no root over 1 - beta"),
+    Planted("3.1", step_without_brackets, "x_k left out of the division"),
+    Planted("3.1", step_no_noise, "no fresh noise"),
+    Planted("3.1", step_quiet_at_two, None),
     Planted("3.1", step_plus, None),
     Planted("3.2", time_one_frequency, "no decay of the frequencies"),
     Planted("3.2", time_unscaled, "time not scaled to steps"),
@@ -505,6 +695,12 @@ PLANTED = [
     Planted("3.2", time_woven, "sines and cosines woven"),
     Planted("3.2", time_to_the_end, "the last frequency at 1/10000"),
     Planted("3.2", time_of_ho, "the code of Ho et al."),
+    Planted("3.2", time_of_vaswani, "the order of Vaswani et al."),
+    Planted("3.2", time_base_1000, "1000 for 10000"),
+    Planted("3.2", time_power_first, "the power before the product"),
+    Planted("3.2", time_from_one, "pairs counted from one"),
+    Planted("3.2", time_in_turns, "turns for radians"),
+    Planted("3.2", time_to_999, None),
     Planted("3.2", time_linear_frequencies, None),
     Planted("3.2", time_coarse, None),
     Planted("3.3", norm_scale_only, "scale without the one"),
@@ -515,6 +711,11 @@ PLANTED = [
     Planted("3.3", norm_default_variance, "unbiased variance"),
     Planted("3.3", norm_exchanged, "scale and shift exchanged"),
     Planted("3.3", norm_eps_outside, "1e-5 outside the root"),
+    Planted("3.3", norm_shift_first, "shift inside the bracket"),
+    Planted("3.3", norm_over_variance, "no root"),
+    Planted("3.3", norm_no_eps, "1e-5 forgotten"),
+    Planted("3.3", norm_by_std, "std() as it comes"),
+    Planted("3.3", norm_size_for_number, "groups taken for channels a group"),
     Planted("3.3", norm_larger_eps, None),
     Planted("3.3", norm_nothing, None),
     Planted("3.4", attend_wrong_axis, "softmax over the queries"),
@@ -522,6 +723,11 @@ PLANTED = [
     Planted("3.4", attend_by_d, "divided by d"),
     Planted("3.4", attend_by_places, "scaled by the number of places"),
     Planted("3.4", attend_exchanged, "queries and keys exchanged"),
+    Planted("3.4", attend_among_heads, "softmax over the heads"),
+    Planted("3.4", attend_scaled_late, "scaled after the softmax"),
+    Planted("3.4", attend_times_root, "multiplied by the root"),
+    Planted("3.4", attend_by_full_width, "scaled by the width of all heads"),
+    Planted("3.4", attend_linearly, "no softmax"),
     Planted("3.4", attend_causal, None),
     Planted("3.5", average_newest, "the newest weights"),
     Planted("3.5", average_wrong_side, "the decay on the wrong side"),
@@ -529,6 +735,11 @@ PLANTED = [
     Planted("3.5", average_from_zero, "started at zero"),
     Planted("3.5", average_mean, "plain mean"),
     Planted("3.5", average_counted_from_zero, "count begins at zero"),
+    Planted("3.5", average_counted_from_two, "count begins at two"),
+    Planted("3.5", average_stops_early, "the last row left out"),
+    Planted("3.5", average_ramp_alone, "the ramp alone"),
+    Planted("3.5", average_larger, "the larger of the two"),
+    Planted("3.5", average_ramp_without_brackets, "no ramp"),
     Planted("3.5", average_of_the_last_two, None),
     Planted("3.8", chain_as_it_was, "nothing repaired"),
     Planted("3.8", chain_off_by_one, "off by one between training and sampling"),
@@ -536,6 +747,8 @@ PLANTED = [
     Planted("3.8", chain_grainy, "noise added at the last step"),
     Planted("3.8", chain_stops_early, "the last step left out"),
     Planted("3.8", chain_too_late, "one step too late"),
+    Planted("3.8", chain_told_k, "told the number of the step"),
+    Planted("3.8", chain_starts_late, "the first step left out"),
     Planted("3.8", chain_early_with_a_tensor, "off by one between training and sampling"),
     Planted("3.8", chain_dropout_with_a_tensor, "dropout on while sampling"),
     Planted("3.8", chain_upwards, None),
@@ -543,6 +756,10 @@ PLANTED = [
     Planted("3.6", shorter_summed, "betas added up"),
     Planted("3.6", shorter_off_by_one, "off by one step"),
     Planted("3.6", shorter_from_data, "from the data each time"),
+    Planted("3.6", shorter_index_too_far, "counted from zero"),
+    Planted("3.6", shorter_no_one_in_front, "no alpha_bar_0 in front"),
+    Planted("3.6", shorter_alphas, "what is kept for what is added"),
+    Planted("3.6", shorter_roots, "roots of the ratios"),
     Planted("3.6", shorter_mean_of_betas, None),
     Planted("3.7", ten_equal, "equal spacing"),
     Planted("3.7", ten_leading, "does not start at the noise"),
@@ -551,6 +768,7 @@ PLANTED = [
     Planted("3.7", ten_with_nan, "no walk along the chain"),
     Planted("3.7", ten_between_steps, "no walk along the chain"),
     Planted("3.7", ten_eleven, "not ten steps"),
+    Planted("3.7", ten_roots, "longest jump into the data"),
     Planted("3.7", ten_linspace, None),
 ]
 

@@ -38,6 +38,14 @@ def half_of_everything(x, score, f, g):
     return (f * x - g**2 * score) / 2
 
 
+def way_back(x, score, f, g):
+    return -(f * x - score * g**2 / 2)
+
+
+def square_of_the_half(x, score, f, g):
+    return f * x - (g / 2) ** 2 * score
+
+
 def by_the_family(x, score, f, g, eta=0.0):
     return f * x - (1 + eta**2) / 2 * g**2 * score
 
@@ -78,6 +86,26 @@ def same_centre(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
 def signal_only(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
     stretch = alpha_s / alpha_t
     return stretch * x, len(l) * math.log(stretch)
+
+
+def about_the_mean_of_the_data(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
+    stretch = ((alpha_s**2 * l + sigma_s**2) / (alpha_t**2 * l + sigma_t**2)).sqrt()
+    return torch.lerp(m.expand_as(x), x, stretch), stretch.log().sum().item()
+
+
+def sigma_unsquared(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
+    stretch = ((alpha_s**2 * l + sigma_s) / (alpha_t**2 * l + sigma_t)) ** 0.5
+    return alpha_s * m + stretch * (x - alpha_t * m), stretch.log().sum().item()
+
+
+def alpha_unsquared(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
+    stretch = ((alpha_s * l + sigma_s**2) / (alpha_t * l + sigma_t**2)) ** 0.5
+    return alpha_s * m + stretch * (x - alpha_t * m), stretch.log().sum().item()
+
+
+def mean_log(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
+    stretch = ((alpha_s**2 * l + sigma_s**2) / (alpha_t**2 * l + sigma_t**2)).sqrt()
+    return alpha_s * m + stretch * (x - alpha_t * m), stretch.log().mean().item()
 
 
 def noise_added_to_the_deviation(x, m, l, alpha_t, sigma_t, alpha_s, sigma_s):
@@ -130,6 +158,26 @@ def turned_and_scaled(a, b, w):
     angle = torch.acos((a * b).sum(1) / (p * q))
     left, right = torch.sin((1 - w) * angle) / (p * torch.sin(angle)), torch.sin(w * angle) / (q * torch.sin(angle))
     return (p + w * (q - p))[:, None] * (left[:, None] * a + right[:, None] * b)
+
+
+def parentheses_missing(a, b, w):
+    angle = torch.arccos((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1))[:, None]
+    return torch.sin(angle - w * angle) * a + torch.sin(w * angle) * b / torch.sin(angle)
+
+
+def sine_of_degrees(a, b, w):
+    angle = torch.arccos((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1))[:, None] * 180 / math.pi
+    return (torch.sin(angle - w * angle) * a + torch.sin(w * angle) * b) / torch.sin(angle)
+
+
+def without_acos(a, b, w):
+    angle = ((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1))[:, None]
+    return (torch.sin(angle - w * angle) * a + torch.sin(w * angle) * b) / torch.sin(angle)
+
+
+def as_if_of_length_one(a, b, w):
+    angle = torch.einsum("bi,bi->b", a, b).arccos().unsqueeze(1)
+    return (torch.sin((1 - w) * angle) * a + torch.sin(w * angle) * b) / torch.sin(angle)
 
 
 def quarter_circle(a, b, w):
@@ -195,6 +243,62 @@ def backwards(velocity, divergence, log_prior, x, times):
     for t, s in pairwise(times):
         volume, x = volume + (t - s) * divergence(x, t), x + (t - s) * velocity(x, t)
     return log_prior(x) + volume
+
+
+def heun(velocity, divergence, log_prior, x, times):
+    volume = 0.0
+    for t, s in pairwise(times):
+        h, k1, d1 = s - t, velocity(x, t), divergence(x, t)
+        k2, d2 = velocity(x + h * k1, s), divergence(x + h * k1, s)
+        x, volume = x + h / 2 * (k1 + k2), volume + h / 2 * (d1 + d2)
+    return log_prior(x) + volume
+
+
+def heun_then_trapezoid(velocity, divergence, log_prior, x, times):
+    path = [x]
+    for t, s in pairwise(times):
+        k = velocity(path[-1], t)
+        path.append(path[-1] + (s - t) / 2 * (k + velocity(path[-1] + (s - t) * k, s)))
+    values = torch.stack([divergence(y, t) for y, t in zip(path, times, strict=True)])
+    return log_prior(path[-1]) + torch.trapezoid(values, torch.tensor(times, dtype=F64), dim=0)
+
+
+def heun_and_first_divergence(velocity, divergence, log_prior, x, times):
+    volume = 0.0
+    for t, s in pairwise(times):
+        volume, k = volume + (s - t) * divergence(x, t), velocity(x, t)
+        x = x + (s - t) * (k / 2 + velocity(x + (s - t) * k, s) / 2)
+    return log_prior(x) + volume
+
+
+def trapezoid_along_euler(velocity, divergence, log_prior, x, times):
+    volume = 0.0
+    for t, s in pairwise(times):
+        y = x + (s - t) * velocity(x, t)
+        volume, x = volume + (s - t) * (divergence(x, t) + divergence(y, s)) / 2, y
+    return log_prior(x) + volume
+
+
+def half_way(velocity, divergence, log_prior, x, times):
+    volume = 0.0
+    for t, s in pairwise(times):
+        middle = (t + s) / 2
+        y = x + (middle - t) * velocity(x, t)
+        volume, x = volume + (s - t) * divergence(y, middle), x + (s - t) * velocity(y, middle)
+    return log_prior(x) + volume
+
+
+def both_at_the_far_end(velocity, divergence, log_prior, x, times):
+    volume = 0.0
+    for t, s in pairwise(times):
+        x = x + (s - t) * velocity(x, t)
+        volume = volume + (s - t) * divergence(x, s)
+    return log_prior(x) + volume
+
+
+def in_one_go(velocity, divergence, log_prior, x, times):
+    h = times[-1] - times[0]
+    return log_prior(x + h * velocity(x, times[0])) + h * divergence(x, times[0])
 
 
 def at_the_next_time(velocity, divergence, log_prior, x, times):
@@ -313,6 +417,20 @@ def added_up(field, x, v):
     return total.repeat(len(x))
 
 
+def sum_of_the_rows_first(field, x, v):
+    x = x.clone().requires_grad_()
+    return (torch.autograd.grad(field(x).sum(), x)[0] * v).sum(1)
+
+
+def no_derivative(field, x, v):
+    return torch.einsum("bi,bi->b", field(x), v)
+
+
+def squared_probe_at_the_end(field, x, v):
+    x = x.clone().requires_grad_()
+    return (torch.autograd.grad(field(x).sum(), x)[0] * v * v).sum(1)
+
+
 def the_exact_trace(field, x, v):
     return jacobians(field, x).diagonal(dim1=1, dim2=2).sum(1)
 
@@ -354,6 +472,18 @@ def beyond_white(log_p, u, r):
 
 def in_nats(log_p, u, r):
     return -log_p((u + r) / 128 - 1) / u.shape[1] + 7
+
+
+def eight_bits(log_p, u, r):
+    return -log_p((u + r) / 128 - 1) / math.log(2) / u.shape[1] + math.log2(256)
+
+
+def bits_of_the_row(log_p, u, r):
+    return 7 - log_p((u + r) / 128 - 1) / math.log(2)
+
+
+def plus_log_p(log_p, u, r):
+    return log_p((u + r) / 128 - 1) / math.log(2) / u.shape[1] + 7
 
 
 def centred(log_p, u, r):
@@ -399,6 +529,29 @@ def errors_that_cancel(a, B):
     return by_torch(a, B)[0], (mean**2 * B.sum() / 2).item()
 
 
+def whole_score(a, B):
+    log_variance = -(a * B).sum()
+    return ((torch.exp(-log_variance) - 1 + log_variance) / 2).item(), (B * a**2).sum().item() / 2
+
+
+def without_the_pull(a, B):
+    log_variance = -(a * B).sum()
+    return ((torch.exp(-log_variance) - 1 + log_variance) / 2).item(), by_torch(a, B)[1]
+
+
+def twice_the_divergence(a, B):
+    first, bound = by_torch(a, B)
+    return first + first, bound
+
+
+def bound_first(a, B):
+    return tuple(reversed(by_torch(a, B)))
+
+
+def error_of_the_mean(a, B):
+    return by_torch(a, B)[0], ((a.mean() - 1) ** 2 * B.sum() / 2).item()
+
+
 def bound_without_time(a, B):
     return by_torch(a, B)[0], (a - 1).square().sum().item() / 2
 
@@ -420,13 +573,19 @@ PLANTED = (
     Planted("6.1", not_squared, "g for its square"),
     Planted("6.1", no_score, "drift alone"),
     Planted("6.1", constant_drift, "drift without x"),
-    Planted("6.1", half_of_everything, None),
+    Planted("6.1", half_of_everything, "half on both"),
+    Planted("6.1", way_back, "time reversed"),
+    Planted("6.1", square_of_the_half, None),
     Planted("6.2", variances_stretch, "root forgotten"),
     Planted("6.2", the_way_back, "ratio upside down"),
     Planted("6.2", density_ratio, "log det of the inverse"),
     Planted("6.2", of_variances, "half missing in the log det"),
     Planted("6.2", same_centre, "centre left behind"),
     Planted("6.2", signal_only, "noise left out"),
+    Planted("6.2", about_the_mean_of_the_data, "centre of the data"),
+    Planted("6.2", sigma_unsquared, "deviation for variance"),
+    Planted("6.2", alpha_unsquared, "alpha for its square"),
+    Planted("6.2", mean_log, "mean over the axes"),
     Planted("6.2", noise_added_to_the_deviation, None),
     Planted("6.3", straight, "chord"),
     Planted("6.3", straight_then_stretched, "chord stretched"),
@@ -434,12 +593,23 @@ PLANTED = (
     Planted("6.3", from_b_to_a, "ends exchanged"),
     Planted("6.3", flattened, "one angle for all rows"),
     Planted("6.3", bare_sines, "not divided by the sine"),
+    Planted("6.3", parentheses_missing, "one term not divided"),
+    Planted("6.3", sine_of_degrees, "degrees"),
+    Planted("6.3", without_acos, "cosine for the angle"),
+    Planted("6.3", as_if_of_length_one, "lengths not divided out"),
     Planted("6.3", quarter_circle, None),
     Planted("6.4", found, "as it was found"),
     Planted("6.4", order_mended, "divergence sign"),
     Planted("6.4", sign_mended, "divergence after the step"),
     Planted("6.4", prior_first, "prior at the picture"),
     Planted("6.4", backwards, "steps backwards"),
+    Planted("6.4", heun, "Heun's rule"),
+    Planted("6.4", heun_then_trapezoid, "Heun's rule"),
+    Planted("6.4", heun_and_first_divergence, "Heun's rule for the path"),
+    Planted("6.4", trapezoid_along_euler, "Heun's rule for the volume"),
+    Planted("6.4", half_way, "midpoint rule"),
+    Planted("6.4", both_at_the_far_end, "divergence of the far end"),
+    Planted("6.4", in_one_go, "one step for all"),
     Planted("6.4", at_the_next_time, None),
     Planted("6.5", one_too_few, "number of times"),
     Planted("6.5", falling, "times that do not rise"),
@@ -455,20 +625,31 @@ PLANTED = (
     Planted("6.6", averaged, "mean over the entries"),
     Planted("6.6", normalized, "probe of length one"),
     Planted("6.6", added_up, "one number for all rows"),
-    Planted("6.6", the_exact_trace, None),
+    Planted("6.6", the_exact_trace, "the exact trace"),
+    Planted("6.6", sum_of_the_rows_first, "probe used at the end only"),
+    Planted("6.6", no_derivative, "field for its Jacobian"),
+    Planted("6.6", squared_probe_at_the_end, None),
     Planted("6.7", on_the_grid, "dequantization missing"),
     Planted("6.7", of_x, "offset missing"),
     Planted("6.7", subtracted, "offset with the wrong sign"),
     Planted("6.7", half_of_255, "offset of the other scaling"),
     Planted("6.7", beyond_white, "the other scaling"),
     Planted("6.7", in_nats, "log 2 missing"),
+    Planted("6.7", eight_bits, "all 256 bins"),
+    Planted("6.7", bits_of_the_row, "not per dimension"),
+    Planted("6.7", plus_log_p, "sign of log p"),
     Planted("6.7", centred, None),
     Planted("6.8", flow_reversed, "variance upside down"),
     Planted("6.8", model_first, "variance upside down"),
     Planted("6.8", scale_for_variance, "deviation for variance"),
     Planted("6.8", whole_square, "half missing in the bound"),
     Planted("6.8", errors_that_cancel, "mean before the square"),
-    Planted("6.8", bound_without_time, None),
+    Planted("6.8", bound_without_time, "time left out of the bound"),
+    Planted("6.8", whole_score, "a for a - 1"),
+    Planted("6.8", without_the_pull, "f x left out"),
+    Planted("6.8", twice_the_divergence, "half missing in the KL"),
+    Planted("6.8", bound_first, "values exchanged"),
+    Planted("6.8", error_of_the_mean, None),
 )
 
 RIGHT = {
