@@ -45,7 +45,8 @@ def prose_for_lab(text: str, references: dict[str, dict[str, str]]) -> str:
     text = DISPLAY.sub(
         lambda m: m[0] if m["label"] else f":::{{math}}\n:enumerated: false\n\n{m['tex'].strip()}\n:::", text
     )
-    text = PROOF.sub(r"\g<0>:enumerated: false\n", text)  # it would count them, and a proof 1.2 stands under proposition 1.1
+    # it would count proofs by themselves, and a proof 1.2 would stand under proposition 1.1
+    text = PROOF.sub(r"\g<0>:enumerated: false\n", text)
     text = CITATION.sub(lambda m: _cite(m["form"], [references[key] for key in keys(m)]), text)
     return BIBLIOGRAPHY.sub(lambda m: "\n".join(f"- {_listed(reference)}" for reference in references.values()), text)
 
