@@ -57,6 +57,11 @@ def test_equations_are_drawn_with_their_numbers(visit, name):
     assert "$$" not in page.inner_text("article")
     number = int(name.split("/")[1][:2])
     assert page.inner_text("div.math .eqno >> nth=0").startswith(f"({number}.1)")
+    cut = page.eval_on_selector_all(
+        "div.math mjx-container",
+        "blocks => blocks.filter(b => b.scrollWidth > b.clientWidth + 1).map(b => b.innerText.slice(0, 60))",
+    )
+    assert cut == [], "equations run off the column of a laptop's window"
 
 
 def test_search_finds_a_word(visit):
