@@ -18,7 +18,7 @@ from diffusion_book.files import make_place, replace_file
 from diffusion_book.generation import generate
 from diffusion_book.recipes import Recipe
 from diffusion_book.shell import command
-from diffusion_book.training import Run
+from diffusion_book.training import Run, threads_of
 
 # ---------------------------------------------------------------------------------------- training
 
@@ -34,8 +34,7 @@ def train(args) -> None:
     folder = Path(args.out or f"runs/{recipe.name}-{recipe.size}")
     if args.resume and args.overwrite:
         raise BookError("--resume goes on with a run and --overwrite deletes it: choose one of them")
-    if not args.resume:  # a run that goes on keeps its number, or it would not be the same to the last bit
-        settle(device)
+    settle(device, threads_of(folder) if args.resume else None)
     run = new_run(recipe, data, folder, seed=args.seed, device=device, resume=args.resume, overwrite=args.overwrite)
     make_place(folder / "samples" / "first.png")
     if args.resume and not run.seen:
@@ -93,9 +92,12 @@ def new_run(recipe: Recipe, data, folder: Path, **options) -> Run:
     return Run(recipe, data.images, data.labels, folder, names=data.names, **options)
 
 
-def settle(device: torch.device) -> None:
-    """As many threads as are fast now, and a line if those are not all."""
-    if device.type == "cpu" and (line := hardware.settle_threads()):
+def settle(device: torch.device, before: int | None = None) -> None:
+    """As many threads as are fast now, and a line if those are not all.
+
+    before: the number with which the run that goes on was computed. It stays, or the end would not be the same to the bit.
+    """
+    if device.type == "cpu" and (line := hardware.settle_threads(before)):
         print(line)
 
 

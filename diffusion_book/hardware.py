@@ -37,8 +37,8 @@ def _threads() -> str:
     return f"{count} thread{'' if count == 1 else 's'}"
 
 
-def settle_threads() -> str | None:
-    """Compute on fewer threads where that is faster now; a line that says so, or None if all are kept.
+def settle_threads(before: int | None = None) -> str | None:
+    """Compute on `before` threads or, left out, on fewer where that is faster now; a line that says so, None if all are kept.
 
     A team of threads waits for its slowest member at every layer: beside another busy program two can be ten times slower
     than one. A number asked for by OMP_NUM_THREADS is kept.
@@ -46,6 +46,9 @@ def settle_threads() -> str | None:
     most = torch.get_num_threads()
     if most == 1 or "OMP_NUM_THREADS" in os.environ:
         return None
+    if before:
+        torch.set_num_threads(before)
+        return None if before == most else f"Computing on {before} of {most} threads, as this run was begun"
     speed = dict.fromkeys((most, max(most // 2, 1), 1), 0.0)
     for _ in range(3):
         for threads in speed:

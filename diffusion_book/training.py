@@ -8,6 +8,7 @@ import copy
 import hashlib
 import json
 import math
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -302,6 +303,14 @@ RUN_FILES = ("state.safetensors", "model.safetensors", "log.jsonl")
 
 def holds_run(folder: Path) -> bool:
     return any((Path(folder) / name).exists() for name in RUN_FILES)
+
+
+def threads_of(folder: Path) -> int | None:
+    """How many threads a run computes with, as its last checkpoint says; None without one."""
+    path = Path(folder) / "state.safetensors"
+    setting = checkpoints.read(path)[1].get("setting", "") if path.is_file() else ""
+    found = re.search(r"(\d+) threads,", setting)
+    return int(found[1]) if found else None
 
 
 def remove_run(folder: Path) -> None:

@@ -15,7 +15,7 @@ from diffusion_book import checkpoints, commands, metrics, recipes
 from diffusion_book.cli import main
 from diffusion_book.data.points import POINT_SETS
 from diffusion_book.errors import BookError
-from diffusion_book.training import Run
+from diffusion_book.training import Run, threads_of
 
 NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -278,6 +278,8 @@ def test_an_old_run_is_replaced_only_when_the_new_one_has_begun(here, capsys, mo
 def test_what_cannot_be_gone_on_with(here, capsys):
     main(POINTS)
     state, log = Path("run/state.safetensors"), Path("run/log.jsonl")
+    assert threads_of(Path("run")) == torch.get_num_threads()
+    assert threads_of(Path("elsewhere")) is None
     tensors, metadata = checkpoints.read(state)
     capsys.readouterr()
 

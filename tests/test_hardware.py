@@ -54,6 +54,18 @@ def test_threads_that_only_wait_are_left_out(monkeypatch, speeds, asked, kept):
     assert line is None if kept == 8 else f"on {kept} of 8 threads" in line
 
 
+@pytest.mark.parametrize("before, kept, said", [(3, 3, "on 3 of 8 threads, as this run was begun"), (8, 8, None)])
+def test_a_run_that_goes_on_keeps_its_threads(monkeypatch, before, kept, said):
+    chosen = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(hardware, "convolutions_per_second", lambda threads: 1 / 0)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    line = hardware.settle_threads(before)
+    assert chosen == [kept]
+    assert line is None if said is None else said in line
+
+
 def test_the_speed_is_counted_in_convolutions_a_second(monkeypatch):
     ticks = iter(range(100))
     monkeypatch.setattr(hardware.time, "perf_counter", lambda: float(next(ticks)))
