@@ -3,6 +3,7 @@
 import _thread
 import contextlib
 import linecache
+import signal
 import threading
 import time
 import traceback
@@ -63,6 +64,7 @@ class _Clock:
 
     def __init__(self, watch: Stopwatch):
         self.watch, self.struck, self.done, self.lock = watch, False, threading.Event(), threading.Lock()
+        self.deaf = None
 
     def _run(self):
         while not self.done.wait(max(self.watch.left(), 0.01)):
@@ -75,6 +77,11 @@ class _Clock:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
+            # what a shell started in the background ignores Ctrl-C, and with it the interrupt
+            handler = signal.getsignal(signal.SIGINT)
+            if handler in (signal.SIG_IGN, signal.SIG_DFL):
+                self.deaf = handler
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             threading.Thread(target=self._run, daemon=True).start()
         return self
 
@@ -84,6 +91,8 @@ class _Clock:
         if self.struck:  # the interrupt may still be on its way: let it arrive here, not in somebody else's line
             with contextlib.suppress(KeyboardInterrupt):
                 time.sleep(0.05)
+        if self.deaf is not None:
+            signal.signal(signal.SIGINT, self.deaf)
 
 
 REMEDIES = {

@@ -6,6 +6,7 @@ A teacher uses the same file: `pytest tests/exercises --impl exercises` examines
 import importlib.util
 import inspect
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -356,7 +357,10 @@ def test_the_seconds_of_other_programs_are_not_the_answers(monkeypatch, wall, pr
     assert watch.left() == left
 
 
-def test_an_answer_that_sleeps_or_turns_for_ever_is_stopped():
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN], ids=["heard", "ignored"])
+def test_an_answer_that_sleeps_or_turns_for_ever_is_stopped(handler):
+    """Ctrl-C is ignored by what a shell runs in the background."""
+
     def sleeps():
         while True:
             time.sleep(0.01)
@@ -365,8 +369,13 @@ def test_an_answer_that_sleeps_or_turns_for_ever_is_stopped():
         while True:
             pass
 
-    for function in (sleeps, turns):
-        began = time.monotonic()
-        with pytest.raises(guard.Interrupted, match=r"stopped after 0\.2 s"):
-            guard.call(function, (), guard.Stopwatch(0.2), "f()")
-        assert 0.15 < time.monotonic() - began < 10
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        for function in (sleeps, turns):
+            began = time.monotonic()
+            with pytest.raises(guard.Interrupted, match=r"stopped after 0\.2 s"):
+                guard.call(function, (), guard.Stopwatch(0.2), "f()")
+            assert 0.15 < time.monotonic() - began < 10
+            assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
