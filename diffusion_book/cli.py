@@ -26,13 +26,22 @@ def _whole(words: list[str]) -> int:
         raise Misread(f"a whole number is wanted, such as 20, but got {words[0]!r}") from None
 
 
+def _place(words: list[str]) -> Path:
+    if not words[0].strip():
+        raise Misread('a file or a folder is wanted, but got ""')
+    return Path(words[0])
+
+
 # flags that may be left out: by themselves they would show as {None}|INT, and their errors would speak of types
 Whole = Annotated[
     int | None,
     PrimitiveConstructorSpec(1, "INT", _whole, lambda value: isinstance(value, int | None), lambda value: [str(value)]),
 ]
 Text = Annotated[str | None, arg(metavar="STR")]
-Place = Annotated[Path | None, arg(metavar="PATH")]
+Place = Annotated[
+    Path | None,
+    PrimitiveConstructorSpec(1, "PATH", _place, lambda value: isinstance(value, Path | None), lambda value: [str(value)]),
+]
 Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral"]
 
 

@@ -63,6 +63,7 @@ def refused(capsys, *args) -> str:
         (["train", "points", "--images", "0"], ["--images"]),
         (["train", "points", "--images", "many"], ["a whole number is wanted", "'many'"]),
         (["sample", "TRAINED", "--steps", "2.5"], ["a whole number is wanted", "'2.5'"]),
+        (["train", "points", "--out", ""], ["a file or a folder is wanted"]),
         (["sample", "TRAINED", "--seed", "None"], ["a whole number is wanted", "'None'"]),
         (["train", "points", "--batch", "-5"], ["--batch"]),
         (["train", "points", "--label", "3"], ["no classes"]),
