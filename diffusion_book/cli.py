@@ -40,7 +40,9 @@ Whole = Annotated[
 Text = Annotated[str | None, arg(metavar="STR")]
 Place = Annotated[
     Path | None,
-    PrimitiveConstructorSpec(1, "PATH", _place, lambda value: isinstance(value, Path | None), lambda value: [str(value)]),
+    PrimitiveConstructorSpec(
+        1, "PATH", _place, lambda value: isinstance(value, Path | None), lambda value: [str(value)]
+    ),
 ]
 Sampler = Literal["dpmpp_2m", "heun", "heun_t", "euler_t", "ddim", "ancestral"]
 
