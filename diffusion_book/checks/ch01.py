@@ -519,7 +519,8 @@ CONFUSION = Exercise(
         Mistake(
             "erfc without the root of 2",
             lambda x, other, alpha, sigma: _tail(math.sqrt(2) * alpha * _distance(x, other) / (2 * sigma)),
-            "erfc(z) belongs to a Gaussian of variance 1/2. For a unit Gaussian its argument is divided by the root of 2.",
+            "The argument is too large by the root of 2. If you used erfc: it belongs to a Gaussian of variance 1/2, so for a "
+            "unit Gaussian its argument is divided by that root.",
         ),
         Mistake(
             "erfc not halved",
@@ -823,8 +824,9 @@ def _is_betas(arguments, answer) -> bool:
 
 
 def _rises(answer) -> bool:
-    """Betas of 0 or less, and none that is too large: at these steps the noise falls."""
-    return bool((_tensor(answer) < 1).all() and (_tensor(answer) <= 0).any())
+    """Betas of 0 or less among others, and none that is too large: at these steps the noise falls."""
+    betas = _tensor(answer)
+    return bool((betas < 1).all() and (betas <= 0).any() and (betas > 0).any())
 
 
 def _ends(arguments, answer, function=lambda level: level) -> bool:

@@ -685,6 +685,10 @@ GRID = Exercise(
             ),
         ),
         Condition(
+            lambda arguments, answer: bool(answer.isfinite().all()),
+            lambda arguments, answer: f"of the levels {(~answer.isfinite()).sum()} are no finite numbers",
+        ),
+        Condition(
             lambda arguments, answer: len(answer) == arguments[3] + 1,
             lambda arguments, answer: (
                 f"{len(answer)} levels came out, {arguments[3] + 1} were expected: "
@@ -706,6 +710,14 @@ GRID = Exercise(
                 f"{arguments[1]:g} to {arguments[2]:g}, were asked for"
             ),
             "SNRs for log-SNRs",
+        ),
+        Condition(
+            lambda arguments, answer: bool(((answer < 0) | (answer > 1)).any()),
+            lambda arguments, answer: (
+                f"all your levels lie between 0 and 1, as alpha_bar does; log-SNRs from {arguments[1]:g} to "
+                f"{arguments[2]:g} were asked for"
+            ),
+            "shares of the signal for log-SNRs",
         ),
         Condition(
             lambda arguments, answer: (

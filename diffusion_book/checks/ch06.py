@@ -493,6 +493,10 @@ TIMES = Exercise(
             ),
         ),
         Condition(
+            lambda arguments, answer: bool(answer.isfinite().all()),
+            lambda arguments, answer: f"of the times {(~answer.isfinite()).sum()} are no finite numbers",
+        ),
+        Condition(
             lambda arguments, answer: len(answer) == arguments[2] + 1,
             lambda arguments, answer: (
                 f"{len(answer)} times came out, {arguments[2] + 1} were expected: {arguments[2]} steps have one end more "
@@ -509,10 +513,10 @@ TIMES = Exercise(
         ),
         Condition(
             lambda arguments, answer: (
-                abs(answer[0].item() / arguments[0] - 1) < 1e-6 and abs(answer[-1].item() - arguments[1]) < 1e-9
+                abs(answer[0].item() / arguments[0] - 1) < 1e-5 and abs(answer[-1].item() / arguments[1] - 1) < 1e-5
             ),
             lambda arguments, answer: (
-                f"the times run from {answer[0]:.3g} to {answer[-1]:.6g}, but the ends are given: {arguments[0]:.3g} and "
+                f"the times run from {answer[0]:.7g} to {answer[-1]:.7g}, but the ends are given: {arguments[0]:g} and "
                 f"{arguments[1]:g}. A density at another time is another density"
             ),
             "ends moved",

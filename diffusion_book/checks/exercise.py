@@ -277,10 +277,11 @@ def _compare(ours: torch.Tensor, right: torch.Tensor, rtol: float, arguments: tu
         return f"yours is {mine}{place}, expected {theirs:.6g}"
     share = (bad > rtol * (right.double().abs().max().item() or 1.0)).double().mean().item()
     many = f" ({share:.0%} of the entries are off)" if right.numel() > 1 else ""
+    off = abs(mine - theirs) / (right.double().abs().max().item() or 1.0)
+    little = ". So little can be rounding: torch.tensor(0.1), for example, is float32" if off < 1e-3 else ""
     if f"{mine:.6g}" == f"{theirs:.6g}":
-        off = f"off by {abs(mine / theirs - 1):.1g} of the expected {theirs:.6g}"
-        return f"yours is {off}{place}{many}. float32 rounds about so much, float64 far less"
-    return f"yours is {mine:.6g}{place}, expected {theirs:.6g}{many}"
+        return f"yours is off by {abs(mine / theirs - 1):.1g} of the expected {theirs:.6g}{place}{many}{little}"
+    return f"yours is {mine:.6g}{place}, expected {theirs:.6g}{many}{little}"
 
 
 def _unravel(position: int, shape) -> int | tuple[int, ...]:

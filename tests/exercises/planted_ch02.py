@@ -459,6 +459,10 @@ def even_in_alpha_bar(variances, high, low, steps):
     return torch.linspace(1 / (1 + math.exp(-high)), 1 / (1 + math.exp(-low)), steps + 1, dtype=torch.float64).logit()
 
 
+def alpha_bars(variances, high, low, steps):
+    return torch.sigmoid(torch.linspace(high, low, steps + 1, dtype=torch.float64))
+
+
 def denser_in_the_noise(variances, high, low, steps):
     return high + (low - high) * torch.linspace(0, 1, steps + 1, dtype=torch.float64) ** 0.5
 
@@ -649,6 +653,7 @@ PLANTED = [
     Planted("2.7", one_over_g, "steps in proportion to 1/g"),
     Planted("2.7", not_logs, "SNRs for log-SNRs"),
     Planted("2.7", even_in_alpha_bar, None),
+    Planted("2.7", alpha_bars, "shares of the signal for log-SNRs"),
     Planted("2.7", denser_in_the_noise, "crowded in the noise"),
     Planted("2.8", for_the_one_who_knows, "beta-tilde"),
     Planted("2.8", of_the_forward_step, "beta"),

@@ -615,6 +615,14 @@ def only_the_sizes_fall(first, last, moves):
     return torch.stack([torch.full_like(sizes, last), sizes], 1)
 
 
+def in_single_precision(first, last, moves):
+    """calm_at_the_end, in float32: its last equal levels rise by what rounds."""
+    levels = torch.logspace(math.log10(first), math.log10(last), moves - 20)
+    sizes = torch.cat([torch.ones(moves - 20), torch.logspace(0, -1, 20)])
+    sigma = torch.cat([levels, torch.full((20,), last)])
+    return torch.stack([sigma, sizes * sigma**2], 1)
+
+
 PLANTED = [
     Planted("4.1", of_the_data, "score of the clean mixture"),
     Planted("4.1", averaged_arrows, "weights for responsibilities"),
@@ -719,5 +727,5 @@ RIGHT = {
     "4.5": [noise_minus_what_is_known, by_the_slope],
     "4.6": [by_a_loop, by_a_geometric_sum],
     "4.7": [in_units_of_the_noise, by_a_flat_loop],
-    "4.8": [calm_at_the_end, by_trying, only_the_sizes_fall],
+    "4.8": [in_single_precision, calm_at_the_end, by_trying, only_the_sizes_fall],
 }

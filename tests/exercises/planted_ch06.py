@@ -567,6 +567,10 @@ def by_logs(a, B):
     return (math.expm1(-log_variance) + log_variance) / 2, float(torch.dot((a - 1) ** 2, B)) / 2
 
 
+def in_single_precision(first, last, steps):
+    return torch.linspace(math.log(first + 0.03), math.log(last + 0.03), steps + 1).exp() - 0.03
+
+
 PLANTED = (
     Planted("6.1", reverse_drift, "half missing"),
     Planted("6.1", uphill, "sign of the score"),
@@ -657,7 +661,7 @@ RIGHT = {
     "6.2": (by_deviations, by_matrix),
     "6.3": (by_plane, row_by_row),
     "6.4": (at_once, recursively),
-    "6.5": (shifted, shifted_fifth),
+    "6.5": (in_single_precision, shifted, shifted_fifth),
     "6.6": (through_the_matrix, of_a_sum),
     "6.7": (by_the_bins, by_log2),
     "6.8": (by_torch, by_logs),
