@@ -64,6 +64,9 @@ class Common:
     device: Text = None
     """cpu, cuda, cuda:1, mps. The GPU is used if there is one."""
 
+    def __post_init__(self):
+        self.label = {"All": "all", "None": "none"}.get(self.label, self.label)
+
 
 @dataclass
 class Demo(Common):
@@ -253,8 +256,6 @@ def main(args: list[str] | None = None) -> None:
             description="The diffusion book: its chapters and exercises in your own folder, its models to train and measure.",
             args=args,
         )
-        if isinstance(command, Common):
-            command.label = command.label.lower() if command.label in ("All", "None") else command.label
         if abs(getattr(command, "seed", None) or 0) >= 2**63:
             raise BookError(f"a seed is a whole number below 2^63, but got --seed {command.seed}")
         command.run()

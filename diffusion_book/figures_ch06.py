@@ -86,7 +86,7 @@ def tolerances(rows: dict[str, list[tuple[int, float]]]) -> Figure:
 def probes(estimates: dict[str, torch.Tensor], exact: float) -> Figure:
     """Histograms of the volume, in nats, by one probe of each kind; dashed the exact value."""
     figure, (axis,) = _panels(height=3.0)
-    low, high = (reach([v.aminmax()[i].item() for v in estimates.values()]) for i, reach in enumerate((min, max)))
+    low, high = (end.item() for end in torch.cat(list(estimates.values())).aminmax())
     for i, ((name, values), colour) in enumerate(zip(estimates.items(), (NOISE, MODEL, PURPLE), strict=False)):
         axis.hist(values.numpy(), bins=70, range=(low, high), density=True, color=colour, alpha=0.55)
         axis.text(0.98, 0.9 - 0.13 * i, name, color=colour, transform=axis.transAxes, ha="right", fontsize=10.5)

@@ -1,4 +1,4 @@
-"""What a run ran on, in words, for logs and model cards; and the choice of a device."""
+"""What a run ran on, in words, for logs and model cards; and the choice of a device and of threads."""
 
 import os
 import platform

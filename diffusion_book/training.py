@@ -8,7 +8,6 @@ import copy
 import hashlib
 import json
 import math
-import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -220,7 +219,12 @@ class Run:
         checkpoints.write(
             self.folder / "state.safetensors",
             tensors,
-            {"format": STATE_FORMAT, "card": card.to_text(), "setting": self._setting()},
+            {
+                "format": STATE_FORMAT,
+                "card": card.to_text(),
+                "setting": self._setting(),
+                "threads": str(torch.get_num_threads()),
+            },
         )
         checkpoints.save_model(self.folder / "model.safetensors", self.average, card)
 
@@ -308,9 +312,8 @@ def holds_run(folder: Path) -> bool:
 def threads_of(folder: Path) -> int | None:
     """How many threads a run computes with, as its last checkpoint says; None without one."""
     path = Path(folder) / "state.safetensors"
-    setting = checkpoints.read(path)[1].get("setting", "") if path.is_file() else ""
-    found = re.search(r"(\d+) threads,", setting)
-    return int(found[1]) if found else None
+    threads = checkpoints.read(path)[1].get("threads", "") if path.is_file() else ""
+    return int(threads) if threads.isdecimal() else None
 
 
 def remove_run(folder: Path) -> None:

@@ -201,10 +201,10 @@ def _problem(exercise: Exercise, case: Case, answer, truth) -> tuple[str | None,
 
 def _off(exercise: Exercise, case: Case, answer, truth) -> str | None:
     """None if the answer is the truth, otherwise what is wrong in numbers."""
+    wanted = parts(truth)
     try:
-        got, wanted = parts(answer), parts(truth)
+        got = parts(answer)
     except BookError:
-        wanted = parts(truth)
         return f"{_expected(wanted)}, but your function returned {_a(type(answer).__name__)}"
     if len(got) != len(wanted):
         return _miscounted(answer, got, wanted)
