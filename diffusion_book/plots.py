@@ -4,6 +4,7 @@ import base64
 import io
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 import matplotlib
 import torch
@@ -69,18 +70,18 @@ def points_figure(sets: dict[str, torch.Tensor]) -> Figure:
 
 
 def loss_figure(rows: list[dict], title: str = "Training loss") -> Figure:
-    """The logged loss against images seen: each entry as a dot, and the mean of its neighbourhood as a line."""
+    """The logged loss against images seen: each entry as a dot, and the median of its neighbourhood as a line."""
     images, losses = [row["images"] for row in rows], [row["loss"] for row in rows]
-    # as far to the left as to the right, so that a steep beginning stays where it is
+    # as far to the left as to the right, and a median, so that a steep beginning stays where it is
     reach = [min(len(losses) // 25, i, len(losses) - 1 - i) for i in range(len(losses))]
     around = [losses[i - r : i + r + 1] for i, r in enumerate(reach)]
-    smooth = [sum(part) / len(part) for part in around]
+    smooth = [median(part) for part in around]
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axis = figure.subplots()
     axis.plot(images, losses, ".", color=MODEL, alpha=0.35, markersize=4)
     axis.plot(images, smooth, color=MODEL)
     axis.annotate(
-        "mean of neighbours",
+        "median of neighbours",
         (images[-1], max(losses[-4:])),
         (0, 10),
         textcoords="offset points",
